@@ -1,0 +1,177 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  ratelimit_storage.h
+ * @brief The interface between mod_ratelimit_ext and a storage.
+ *
+ * A storage is a provider that some module registers, in its register_hooks:
+ *
+ *     ap_register_provider(p, RLX_STORAGE_GROUP, "myscheme",
+ *                          RLX_STORAGE_VERSION, &my_provider);
+ *
+ * "RateLimitStorage myscheme://..." then finds it by the scheme of its URI.
+ * Include this header and ratelimit_limit.h; nothing else is needed.
+ *
+ * Life of an instance: create() at configuration time, once per different
+ * RateLimitStorage value and configuration pass; open() once in the parent
+ * before the children start; child_init() in each child; then decide() and
+ * the others from any number of threads at once.
+ */
+
+#ifndef RATELIMIT_STORAGE_H
+#define RATELIMIT_STORAGE_H
+
+#include "ratelimit_limit.h"
+
+#include <apr_errno.h>
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The provider group, and the version of this header within it. */
+#define RLX_STORAGE_GROUP   "ratelimit-storage"
+#define RLX_STORAGE_VERSION "0"
+
+/** Flag of a provider: rlx_counter_t's scope and key texts are used. */
+#define RLX_STORAGE_WANTS_TEXT 0x01u
+
+/** Levels for rlx_storage_env_t.log, a subset of httpd's own. */
+typedef enum {
+    RLX_LOG_ERR,
+    RLX_LOG_WARNING,
+    RLX_LOG_NOTICE,
+    RLX_LOG_INFO,
+    RLX_LOG_DEBUG
+} rlx_log_level_e;
+
+/** What the server lends a storage. Lives as long as the instance. */
+typedef struct rlx_storage_env_t {
+    /** Writes one line to the server's error log. Safe from any thread.
+     *  @param baton   this structure's baton
+     *  @param level   how grave it is
+     *  @param status  an APR status to be explained, or APR_SUCCESS
+     *  @param message a sentence; no secrets (no URI with its password) */
+    void (*log)(void *baton, rlx_log_level_e level, apr_status_t status,
+                const char *message);
+    /** For log. */
+    void *baton;
+    /** A pool that survives every graceful restart, for what must be found
+     *  again; not thread-safe: only for create() and open(). */
+    apr_pool_t *process_pool;
+    /** Finds or makes zeroed memory that survives every graceful restart.
+     *  Only for create() and open().
+     *  @param name  what it is called; the same name gives the same memory
+     *  @param bytes how much of it
+     *  @return the memory; never NULL */
+    void *(*retain)(const char *name, apr_size_t bytes);
+} rlx_storage_env_t;
+
+/** Figures of a storage, for status pages. */
+typedef struct rlx_storage_figures_t {
+    /** Not 0: it can answer. */
+    int healthy;
+    /** One word or phrase about its state; static or from the call's pool. */
+    const char *state;
+    /** Bytes it holds, and how many counters fit; 0 where unknown. */
+    apr_uint64_t size_bytes;
+    apr_uint64_t keys_max;
+    /** Counters that it holds now; expired ones may be among them. */
+    apr_uint64_t keys_used;
+    /** Live counters dropped to make room, since the start. */
+    apr_uint64_t evictions;
+} rlx_storage_figures_t;
+
+/** An instance: what create() made of one RateLimitStorage value. Opaque. */
+typedef struct rlx_storage_t rlx_storage_t;
+
+/**
+ * A storage. No function may be NULL. All but create() and open() are called
+ * from many threads and processes at once and must be safe there.
+ */
+typedef struct rlx_storage_provider_t {
+    /** RLX_STORAGE_WANTS_TEXT or 0. */
+    unsigned int flags;
+
+    /**
+     * Make an instance from its configuration, without touching the outside.
+     * @param instance where it goes
+     * @param uri      the URI as written, scheme included
+     * @param options  option=value pairs after it; every one not known to
+     *                 the provider must be an error
+     * @param env      what the server lends; outlives the instance
+     * @param pconf    pool of the configuration: instance and anything in it
+     * @return NULL, or a sentence that names the bad part and what would do,
+     *         without secrets
+     */
+    const char *(*create)(rlx_storage_t **instance, const char *uri,
+                          const apr_table_t *options,
+                          const rlx_storage_env_t *env, apr_pool_t *pconf);
+
+    /**
+     * Make ready what the children share. In the parent, as root, on each
+     * start and restart; not on a mere configuration test.
+     * @return APR_SUCCESS, or an error that stops the start and was logged
+     */
+    apr_status_t (*open)(rlx_storage_t *instance);
+
+    /**
+     * Make ready what one child needs.
+     * @param pchild pool of the child
+     */
+    apr_status_t (*child_init)(rlx_storage_t *instance, apr_pool_t *pchild);
+
+    /**
+     * Decide a whole batch in one atomic step: no two calls, in whatever
+     * processes, may together take more than a limit has. A call that has
+     * been answered with an error has charged nothing that matters.
+     * @param instance the storage
+     * @param mode     what is charged if a counter has no room
+     * @param counters n counters in the order of their importance
+     * @param n        how many, 1 or more
+     * @param now      wall clock; a storage with a clock of its own that all
+     *                 its users share may use that in its place
+     * @param verdicts n verdicts, filled in on success
+     * @param ptemp    pool for the call; a local storage should not use it
+     * @return APR_SUCCESS if the batch was decided, whatever the verdicts;
+     *         else the storage cannot answer and nobody was refused by it
+     */
+    apr_status_t (*decide)(rlx_storage_t *instance, rlx_charge_e mode,
+                           const rlx_counter_t *counters, int n,
+                           rlx_usec_t now, rlx_verdict_t *verdicts,
+                           apr_pool_t *ptemp);
+
+    /**
+     * Say what decide() would, and charge nothing. Parameters and result as
+     * there; verdicts of one call need not be of one instant.
+     */
+    apr_status_t (*look)(rlx_storage_t *instance,
+                         const rlx_counter_t *counters, int n,
+                         rlx_usec_t now, rlx_verdict_t *verdicts,
+                         apr_pool_t *ptemp);
+
+    /**
+     * Forget what some counters were charged.
+     * @return APR_SUCCESS also where there was nothing to forget
+     */
+    apr_status_t (*forget)(rlx_storage_t *instance,
+                           const rlx_counter_t *counters, int n,
+                           apr_pool_t *ptemp);
+
+    /** Forget every counter of this installation (this key prefix). */
+    apr_status_t (*forget_all)(rlx_storage_t *instance, apr_pool_t *ptemp);
+
+    /** Health and figures. Cheap enough for every view of a status page.
+     *  @param now wall clock */
+    apr_status_t (*figures)(rlx_storage_t *instance, rlx_usec_t now,
+                            rlx_storage_figures_t *figures,
+                            apr_pool_t *ptemp);
+} rlx_storage_provider_t;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RATELIMIT_STORAGE_H */
