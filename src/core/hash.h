@@ -21,6 +21,7 @@ typedef struct rlx_secret_t {
 /** What a hashed text is. Texts of different kinds never share a hash. */
 typedef enum {
     RLX_ID_KEY = 1,
+    RLX_ID_SECTION,
     RLX_ID_ENDPOINT,
     RLX_ID_SCOPE,
     RLX_ID_LIMIT,

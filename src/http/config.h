@@ -1,0 +1,225 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  config.h
+ * @brief The configuration: what the directives say, per server and per
+ *        section, and how sections merge.
+ *
+ * Everything here is made while a configuration is read (from its pool, or
+ * from the request's for .htaccess) and is read-only while requests run.
+ */
+
+#ifndef RLX_HTTP_CONFIG_H
+#define RLX_HTTP_CONFIG_H
+
+#include "httpd.h"
+#include "http_config.h"
+#include "ap_expr.h"
+#include "apr_tables.h"
+
+#include "core/hash.h"
+#include "core/limit.h"
+#include "store/store.h"
+
+extern module AP_MODULE_DECLARE_DATA ratelimit_ext_module;
+
+/** A setting that no directive has set. */
+#define RLX_UNSET (-1)
+
+/** RateLimitEngine. Unset means on. */
+typedef enum {
+    RLX_ENGINE_OFF,
+    RLX_ENGINE_ON,
+    RLX_ENGINE_DRY_RUN
+} rlx_engine_e;
+
+/** RateLimitHeaders: bits. */
+#define RLX_HEADERS_OFF  0x0
+#define RLX_HEADERS_X    0x1
+#define RLX_HEADERS_IETF 0x2
+
+/** RateLimitExempt: bits. */
+#define RLX_EXEMPT_APPLICATION 0x01
+#define RLX_EXEMPT_DEFAULT     0x02
+#define RLX_EXEMPT_META        0x04
+#define RLX_EXEMPT_ANCESTORS   0x08
+#define RLX_EXEMPT_DESCENDENTS 0x10
+
+/** What kind of directive a rule comes from. */
+typedef enum {
+    RLX_RULE_SECTION,
+    RLX_RULE_SHARED,
+    RLX_RULE_DEFAULT,
+    RLX_RULE_APPLICATION
+} rlx_rule_e;
+
+/** Text that is fixed, or an expression that gives it for each request. */
+typedef struct rlx_value_t {
+    /** As written. Never NULL. */
+    const char *text;
+    /** NULL: `text` is the value. */
+    ap_expr_info_t *expr;
+} rlx_value_t;
+
+typedef struct rlx_server_t rlx_server_t;
+
+/** The options of one limit directive; its limits share them. */
+typedef struct rlx_options_t {
+    /** key=, in order (rlx_value_t); NULL: RateLimitKey. */
+    apr_array_header_t *keys;
+    /** methods=, bits 1 << r->method_number; 0: every method. GET is HEAD's
+     *  too, as in <Limit>. */
+    apr_int64_t methods;
+    /** As shown: "GET,POST"; NULL where methods is 0. */
+    const char *methods_text;
+    int per_method;
+    /** scope=; NULL: none. Never NULL for RateLimitShared. */
+    const rlx_value_t *scope;
+    /** cost=, 1 unless set. */
+    apr_uint32_t cost;
+    /** 1 or 0; what it means stands in DESIGN section 3. */
+    int override_defaults;
+    /** strategy=, or RLX_UNSET: the one in force for the request. */
+    int strategy;
+    /** burst=, or 0: the count. Counts for gcra alone. */
+    apr_uint32_t burst;
+    /** name=; NULL: none. */
+    const char *name;
+    /** error_message=; NULL: none. */
+    const char *error_message;
+} rlx_options_t;
+
+/** One limit of one directive. */
+typedef struct rlx_rule_t {
+    rlx_rule_e kind;
+    /** The limit under each strategy that it may be used with; where the
+     *  directive says strategy=, only that element is meant. */
+    rlx_limit_t limit[RLX_STRATEGIES];
+    /** The limit's part of a counter's id, likewise: made of canonical text
+     *  (or the name and the window), strategy, and burst where it is not the
+     *  count. Not of kind, section, methods or anything else. */
+    rlx_id_t id[RLX_STRATEGIES];
+    const rlx_options_t *options;
+    /** The server whose configuration holds the directive. */
+    const rlx_server_t *owner;
+    /** Where the directive stands. */
+    const char *file;
+    int line;
+} rlx_rule_t;
+
+/** A section that speaks of limits. */
+typedef struct rlx_section_t {
+    /** Type and argument as written, "Location /api"; of a nested one, what
+     *  encloses it first, "Location /api, If %{...}". The endpoint's name. */
+    const char *name;
+    /** rlx_id_of(RLX_ID_SECTION, name). */
+    rlx_id_t id;
+    /** RateLimitEndpoint; NULL: `name`. */
+    const rlx_value_t *endpoint;
+    /** rlx_rule_t *, in the order written; may be empty. */
+    apr_array_header_t *rules;
+    /** RLX_EXEMPT_ bits. */
+    unsigned int exempt;
+    /** Not 0: from a .htaccess file. */
+    int is_htaccess;
+    /** Where the section begins (for .htaccess: its first directive). */
+    const char *file;
+    int line;
+} rlx_section_t;
+
+/** The sections of a request that speak of limits, innermost first. */
+typedef struct rlx_chain_t rlx_chain_t;
+struct rlx_chain_t {
+    const rlx_section_t *section;
+    const rlx_chain_t *outer;
+};
+
+/** Per-directory configuration. Small: httpd merges it for each request. */
+typedef struct rlx_dir_t {
+    const rlx_chain_t *chain;
+    /** RateLimitKey; NULL: unset, the client's address. */
+    const rlx_value_t *key;
+    /** rlx_engine_e or RLX_UNSET. */
+    int engine;
+    /** rlx_strategy_e or RLX_UNSET. */
+    int strategy;
+    /** rlx_charge_e or RLX_UNSET. */
+    int charge;
+    /** RateLimitStatus or RLX_UNSET. */
+    int status;
+    /** RLX_HEADERS_ bits or RLX_UNSET. */
+    int headers;
+} rlx_dir_t;
+
+/** Per-server configuration. */
+struct rlx_server_t {
+    server_rec *server;
+    /** ServerName and port as far as they tell servers apart; "" before
+     *  post_config. Names the server in scopes. */
+    const char *name;
+    /** Of prefix and name; all zero before post_config. */
+    rlx_id_t id;
+    /** RateLimitKeyPrefix; NULL: unset. */
+    const char *key_prefix;
+    /** RateLimitIPv6Prefix, 0 to 128, or RLX_UNSET. */
+    int ipv6_prefix;
+    /** RateLimitStorage as written, its options, and where it stands; NULL:
+     *  unset. */
+    const char *storage_uri;
+    apr_table_t *storage_options;
+    const char *storage_file;
+    int storage_line;
+    /** The storage; NULL before check_config. */
+    rlx_store_t *store;
+    /** rlx_rule_t *. A virtual host that has any of a kind has its own alone,
+     *  else those of the main server. NULL: none. */
+    apr_array_header_t *application;
+    apr_array_header_t *defaults;
+    /** rlx_section_t *: every section declared in this server's
+     *  configuration (not .htaccess), in file order. Not inherited. */
+    apr_array_header_t *sections;
+};
+
+/** Hooks of the configuration vector; see http_config.h. */
+void *rlx_server_create(apr_pool_t *p, server_rec *s);
+void *rlx_server_merge(apr_pool_t *p, void *base, void *add);
+void *rlx_dir_create(apr_pool_t *p, char *path);
+void *rlx_dir_merge(apr_pool_t *p, void *base, void *add);
+
+/** The directives. Ends with an entry of all NULL. */
+extern const command_rec rlx_directives[];
+
+/**
+ * Name the servers, find each server's storage, and check what no single
+ * directive can. For the check_config hook.
+ * @return OK, or an HTTP_ status after one error line that names directive,
+ *         file and line
+ */
+int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                     server_rec *main_server);
+
+/** This server's configuration. Never NULL. */
+static inline rlx_server_t *rlx_server_of(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &ratelimit_ext_module);
+}
+
+/** A per-directory configuration; NULL where no directive of ours stands in
+ *  any section of it. */
+static inline const rlx_dir_t *rlx_dir_of(const ap_conf_vector_t *vector)
+{
+    return ap_get_module_config(vector, &ratelimit_ext_module);
+}
+
+/** The secret that keys every id of this server. Made once per start of the
+ *  parent, kept over graceful restarts. Never NULL. */
+const rlx_secret_t *rlx_secret(void);
+
+/**
+ * Evaluate a value for a request.
+ * @return the text, "" if it is empty or the expression failed (which is
+ *         logged at debug); from r->pool or the configuration
+ */
+const char *rlx_value_of(request_rec *r, const rlx_value_t *value);
+
+#endif /* RLX_HTTP_CONFIG_H */

@@ -1,0 +1,56 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  resolve.h
+ * @brief Which limits hold for a request: inheritance, overriding and
+ *        exemption, as DESIGN section 3 and docs/architecture.md say.
+ */
+
+#ifndef RLX_HTTP_RESOLVE_H
+#define RLX_HTTP_RESOLVE_H
+
+#include "http/config.h"
+
+/** A limit that holds for a request, and under which endpoint it counts. */
+typedef struct rlx_holding_t {
+    const rlx_rule_t *rule;
+    /** The section whose endpoint the counter bears; NULL: the server
+     *  itself (no section speaks of limits). Of no meaning for shared and
+     *  application rules. */
+    const rlx_section_t *endpoint;
+    /** The section that holds the directive; NULL: server level. */
+    const rlx_section_t *declared_in;
+} rlx_holding_t;
+
+/** All limits that hold for a request. */
+typedef struct rlx_plan_t {
+    /** Sorted by window, shortest first; application rules first among
+     *  equals, else in the order defaults, outer sections, inner sections,
+     *  as written. From the pool given. */
+    rlx_holding_t *holdings;
+    int n;
+    /** The RLX_EXEMPT_ bits in force. */
+    unsigned int exempt;
+    /** The innermost section (outside .htaccess) that speaks of limits. */
+    const rlx_section_t *endpoint;
+} rlx_plan_t;
+
+/**
+ * Collect the limits that hold.
+ * @param sv     the request's server
+ * @param dir    its merged configuration; may be NULL
+ * @param method r->method_number
+ * @param p      for the holdings
+ * @param plan   filled in; n is 0 where nothing holds
+ */
+void rlx_resolve(const rlx_server_t *sv, const rlx_dir_t *dir, int method,
+                 apr_pool_t *p, rlx_plan_t *plan);
+
+/** Not 0 if an override by a rule counts for this method. */
+static inline int rlx_rule_has_method(const rlx_rule_t *rule, int method)
+{
+    return !rule->options->methods
+           || (rule->options->methods & (AP_METHOD_BIT << method));
+}
+
+#endif /* RLX_HTTP_RESOLVE_H */

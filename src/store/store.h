@@ -1,0 +1,77 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  store.h
+ * @brief Storages by URI: one instance per different RateLimitStorage value.
+ *
+ * Knows APR and the provider interface, not httpd: how providers are found
+ * and where lines are logged is given to it.
+ */
+
+#ifndef RLX_STORE_STORE_H
+#define RLX_STORE_STORE_H
+
+#include "ratelimit_storage.h"
+
+/** The storage where RateLimitStorage is not set. */
+#define RLX_STORE_DEFAULT_URI "shm://"
+
+/** A storage that is in use: provider and instance. */
+typedef struct rlx_store_t {
+    const rlx_storage_provider_t *provider;
+    rlx_storage_t *instance;
+    /** The scheme, "shm". */
+    const char *scheme;
+    /** The URI as it may be shown: user and password replaced by ***. */
+    const char *shown_uri;
+} rlx_store_t;
+
+/** All storages of one configuration. Made anew at each restart. */
+typedef struct rlx_store_set_t rlx_store_set_t;
+
+/** Finds a provider: ap_lookup_provider() in httpd. NULL if there is none. */
+typedef const rlx_storage_provider_t *(*rlx_store_lookup_fn)(
+    const char *scheme);
+
+/**
+ * Make an empty set.
+ * @param lookup how to find providers
+ * @param env    lent to the instances; outlives the set
+ * @param names  the schemes that exist, in one phrase, for error messages
+ * @param pconf  pool of the configuration
+ */
+rlx_store_set_t *rlx_store_set_make(rlx_store_lookup_fn lookup,
+                                    const rlx_storage_env_t *env,
+                                    const char *names, apr_pool_t *pconf);
+
+/**
+ * Get the storage for a URI; the same URI and options give the same one.
+ * @param store   where it goes
+ * @param uri     as written; NULL: RLX_STORE_DEFAULT_URI
+ * @param options option=value pairs; may be NULL
+ * @return NULL, or a sentence that names the bad part and what would do,
+ *         without user and password
+ */
+const char *rlx_store_get(rlx_store_set_t *set, rlx_store_t **store,
+                          const char *uri, const apr_table_t *options);
+
+/** Open every storage of the set. In the parent, once per (re)start. */
+apr_status_t rlx_store_open_all(rlx_store_set_t *set);
+
+/** Make every storage of the set ready in a child. */
+apr_status_t rlx_store_child_init_all(rlx_store_set_t *set,
+                                      apr_pool_t *pchild);
+
+/** The built-in provider of shm://. */
+extern const rlx_storage_provider_t rlx_shm_provider;
+
+/** A URI with user and password replaced by ***; from p or the argument. */
+const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p);
+
+/**
+ * A size like "32M": digits and an optional K, M or G.
+ * @return 1 and the size, or 0
+ */
+int rlx_store_parse_size(const char *text, apr_uint64_t *bytes);
+
+#endif /* RLX_STORE_STORE_H */
