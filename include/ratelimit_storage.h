@@ -67,6 +67,9 @@ typedef struct rlx_storage_env_t {
      *  @param bytes how much of it
      *  @return the memory; never NULL */
     void *(*retain)(const char *name, apr_size_t bytes);
+    /** Threads of all children together that may ask at once. A hint; 0
+     *  before open(). */
+    unsigned int workers;
 } rlx_storage_env_t;
 
 /** Figures of a storage, for status pages. */
@@ -109,6 +112,15 @@ typedef struct rlx_storage_provider_t {
     const char *(*create)(rlx_storage_t **instance, const char *uri,
                           const apr_table_t *options,
                           const rlx_storage_env_t *env, apr_pool_t *pconf);
+
+    /**
+     * Say whether a limit can be kept here. At configuration time, after
+     * create(), and at run time for limits that only then are known.
+     * @param ptemp pool for the sentence
+     * @return NULL if so, or a sentence that says why not and what would do
+     */
+    const char *(*refuses)(const rlx_storage_t *instance,
+                           const rlx_limit_t *limit, apr_pool_t *ptemp);
 
     /**
      * Make ready what the children share. In the parent, as root, on each

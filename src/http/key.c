@@ -1,0 +1,113 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * Who is counted: the client's address, or what an expression says.
+ */
+
+#include "http/key.h"
+
+#include <apr_network_io.h>
+#include <apr_strings.h>
+
+#include "http_log.h"
+
+APLOG_USE_MODULE(ratelimit_ext);
+
+#if APR_HAVE_IPV6
+/** The address with all but its first prefix_bits set to zero. */
+static const char *ipv6_prefix(request_rec *r, int prefix_bits)
+{
+    struct in6_addr address = r->useragent_addr->sa.sin6.sin6_addr;
+    char *text = apr_palloc(r->pool, INET6_ADDRSTRLEN);
+    int whole = prefix_bits / 8;
+
+    if (whole < 16) {
+        address.s6_addr[whole] &= (unsigned char)(0xff00 >> (prefix_bits % 8));
+        memset(&address.s6_addr[whole + 1], 0, (apr_size_t)(15 - whole));
+    }
+    return inet_ntop(AF_INET6, &address, text, INET6_ADDRSTRLEN);
+}
+#endif
+
+const char *rlx_client_address(request_rec *r)
+{
+#if APR_HAVE_IPV6
+    const apr_sockaddr_t *address = r->useragent_addr;
+
+    if (address && address->family == AF_INET6
+        && !IN6_IS_ADDR_V4MAPPED(&address->sa.sin6.sin6_addr)) {
+        int prefix_bits = rlx_server_of(r->server)->ipv6_prefix;
+
+        return ipv6_prefix(r, prefix_bits == RLX_UNSET
+                              ? RLX_IPV6_PREFIX_DEFAULT : prefix_bits);
+    }
+#endif
+    return r->useragent_ip ? r->useragent_ip : "";
+}
+
+/** Not 0 if what the expression gives is an address or a user name. */
+static int is_public(const rlx_value_t *value)
+{
+    return !strcmp(value->text, "%{RATELIMIT_CLIENT}")
+           || !strcmp(value->text, "%{REMOTE_ADDR}")
+           || !strcmp(value->text, "%{REMOTE_USER}");
+}
+
+static void take(rlx_key_t *key, const char *text, int public)
+{
+    key->text = text;
+    key->len = strlen(text);
+    key->is_public = public;
+}
+
+/** The first of the expressions that is not empty, or "". */
+static void first_of(request_rec *r, const apr_array_header_t *keys,
+                     rlx_key_t *key)
+{
+    take(key, "", 0);
+    for (int i = 0; i < keys->nelts && !key->len; i++) {
+        const rlx_value_t *value = APR_ARRAY_IDX(keys, i, rlx_value_t *);
+
+        take(key, rlx_value_of(r, value), is_public(value));
+    }
+}
+
+void rlx_key_of(request_rec *r, const rlx_dir_t *dir,
+                const rlx_options_t *options, rlx_key_t *key)
+{
+    if (options->keys) {
+        first_of(r, options->keys, key);
+    }
+    else if (dir && dir->key) {
+        take(key, rlx_value_of(r, dir->key), is_public(dir->key));
+    }
+    else {
+        take(key, rlx_client_address(r), 1);
+    }
+    key->id = rlx_id_of(rlx_secret(), RLX_ID_KEY, key->text, key->len);
+}
+
+/** An ap_expr_var_func_t: %{RATELIMIT_CLIENT}. */
+static const char *client_var(ap_expr_eval_ctx_t *ctx, const void *data)
+{
+    if (ctx->r) {
+        return rlx_client_address(ctx->r);
+    }
+    return ctx->c ? ctx->c->client_ip : "";
+}
+
+static int key_expr_lookup(ap_expr_lookup_parms *parms)
+{
+    if (parms->type != AP_EXPR_FUNC_VAR
+        || strcasecmp(parms->name, "RATELIMIT_CLIENT")) {
+        return DECLINED;
+    }
+    *parms->func = client_var;
+    *parms->data = NULL;
+    return OK;
+}
+
+void rlx_key_register(apr_pool_t *p)
+{
+    ap_hook_expr_lookup(key_expr_lookup, NULL, NULL, APR_HOOK_MIDDLE);
+}

@@ -1,0 +1,46 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  key.h
+ * @brief Who is counted.
+ */
+
+#ifndef RLX_HTTP_KEY_H
+#define RLX_HTTP_KEY_H
+
+#include "http/config.h"
+
+/** Bits of an IPv6 address that make one client, where nothing is set. */
+#define RLX_IPV6_PREFIX_DEFAULT 64
+
+/** Who a request is counted as. */
+typedef struct rlx_key_t {
+    /** The text; "" if every expression gave nothing. From the request's
+     *  pool, the connection's or the configuration. */
+    const char *text;
+    size_t len;
+    /** Not 0: an address or a user name, which may be shown. */
+    int is_public;
+    /** rlx_id_of(RLX_ID_KEY, text). */
+    rlx_id_t id;
+} rlx_key_t;
+
+/**
+ * The client's address: as mod_remoteip left it, an IPv6 address cut to its
+ * prefix, an IPv4 address in an IPv6 one taken out.
+ * @return the text; from r->pool or as long-lived as r->useragent_ip
+ */
+const char *rlx_client_address(request_rec *r);
+
+/**
+ * The key of one rule: the first of its own expressions that is not empty,
+ * or RateLimitKey, or the client's address.
+ * @param dir the request's configuration; may be NULL
+ */
+void rlx_key_of(request_rec *r, const rlx_dir_t *dir,
+                const rlx_options_t *options, rlx_key_t *key);
+
+/** Register %{RATELIMIT_CLIENT} for expressions. From register_hooks. */
+void rlx_key_register(apr_pool_t *p);
+
+#endif /* RLX_HTTP_KEY_H */

@@ -1,0 +1,80 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  request.h
+ * @brief What has been decided about one client request, over all its
+ *        internal redirects.
+ */
+
+#ifndef RLX_HTTP_REQUEST_H
+#define RLX_HTTP_REQUEST_H
+
+#include "httpd.h"
+#include "http_config.h"
+
+#include "http/resolve.h"
+
+/** One limit that was looked at for a request. */
+typedef struct rlx_decision_t {
+    const rlx_rule_t *rule;
+    /** The limit under the strategy that was in force. */
+    const rlx_limit_t *limit;
+    /** The section whose endpoint the counter bears; NULL: the server. */
+    const rlx_section_t *endpoint;
+    /** Who was counted. */
+    const char *key;
+    int key_is_public;
+    rlx_id_t id;
+    rlx_verdict_t verdict;
+} rlx_decision_t;
+
+/** How a request fared. */
+typedef enum {
+    /** Nothing was looked at, or everything had room. */
+    RLX_RESULT_ALLOWED,
+    /** Some limit had no room. */
+    RLX_RESULT_REFUSED,
+    /** Some limit had no room, but refusing is switched off. */
+    RLX_RESULT_DRY_RUN
+} rlx_result_e;
+
+/** The record of a client request. Lives in the request's pool; one thread. */
+typedef struct rlx_request_t {
+    /** The configuration that was last decided on: when the request's
+     *  differs, sections have come into play since. */
+    const ap_conf_vector_t *decided_for;
+    /** rlx_decision_t, in the order decided. */
+    apr_array_header_t *decisions;
+    rlx_result_e result;
+    /** The request whose hook refused; NULL: not refused. */
+    const request_rec *refused_in;
+    /** The first decision without room; of no meaning when all had. */
+    const rlx_decision_t *breached;
+    /** When it was decided, wall clock. */
+    rlx_usec_t now_usec;
+    /** RLX_HEADERS_ bits. */
+    int headers;
+    /** Status of the refusal. */
+    int status;
+} rlx_request_t;
+
+/** The record of a client request, found from any of its internal redirects.
+ *  NULL if none has been made. */
+rlx_request_t *rlx_request_find(const request_rec *r);
+
+/** The same, made if there is none, and attached to r. */
+rlx_request_t *rlx_request_get(request_rec *r);
+
+/** The decision that the X-RateLimit fields and the like speak of: the
+ *  breached one, else the one with the shortest window, unshared before
+ *  shared. NULL if nothing was decided. */
+const rlx_decision_t *rlx_request_spokesman(const rlx_request_t *request);
+
+/** Not 0 if the counter is one that other endpoints share. */
+static inline int rlx_decision_is_shared(const rlx_decision_t *decision)
+{
+    return decision->rule->kind == RLX_RULE_SHARED
+           || decision->rule->kind == RLX_RULE_APPLICATION;
+}
+
+#endif /* RLX_HTTP_REQUEST_H */

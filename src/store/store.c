@@ -1,0 +1,228 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * The storages of one configuration: from a URI to a provider's instance,
+ * one for each different URI and options.
+ */
+
+#include "store/store.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+struct rlx_store_set_t {
+    rlx_store_lookup_fn lookup;
+    const rlx_storage_env_t *env;
+    const char *names;
+    apr_pool_t *pool;
+    /** One entry_t for each different URI and options. */
+    apr_array_header_t *entries;
+};
+
+typedef struct entry_t {
+    /** URI and options, in one string. */
+    const char *spec;
+    rlx_store_t store;
+} entry_t;
+
+rlx_store_set_t *rlx_store_set_make(rlx_store_lookup_fn lookup,
+                                    const rlx_storage_env_t *env,
+                                    const char *names, apr_pool_t *pconf)
+{
+    rlx_store_set_t *set = apr_pcalloc(pconf, sizeof(*set));
+
+    set->lookup = lookup;
+    set->env = env;
+    set->names = names;
+    set->pool = pconf;
+    set->entries = apr_array_make(pconf, 1, sizeof(entry_t *));
+    return set;
+}
+
+/** The scheme of a URI, in lower case; NULL if it has none. */
+static const char *scheme_of(const char *uri, apr_pool_t *p)
+{
+    const char *end = uri;
+    char *scheme;
+
+    while (apr_isalnum(*end) || *end == '+' || *end == '-' || *end == '.') {
+        end++;
+    }
+    if (end == uri || *end != ':') {
+        return NULL;
+    }
+    scheme = apr_pstrmemdup(p, uri, end - uri);
+    for (char *c = scheme; *c; c++) {
+        *c = apr_tolower(*c);
+    }
+    return scheme;
+}
+
+const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p)
+{
+    const char *authority = strstr(uri, "://");
+    const char *end, *at = NULL;
+
+    if (!authority) {
+        return uri;
+    }
+    authority += 3;
+    /* A password may hold anything but what a careless hand typed, so the
+     * last @ before a path counts, or the last of all where a slash stands in
+     * the password. */
+    end = uri + strlen(uri);
+    for (const char *c = authority; c < end; c++) {
+        if (*c == '@') {
+            at = c;
+        }
+    }
+    if (!at) {
+        return uri;
+    }
+    return apr_pstrcat(p, apr_pstrmemdup(p, uri, authority - uri), "***", at,
+                       NULL);
+}
+
+/** URI and options as one string, to tell storages apart. */
+static const char *spec_of(const char *uri, const apr_table_t *options,
+                           apr_pool_t *p)
+{
+    const apr_array_header_t *pairs;
+    const apr_table_entry_t *pair;
+    const char *spec = uri;
+
+    if (!options) {
+        return spec;
+    }
+    pairs = apr_table_elts(options);
+    pair = (const apr_table_entry_t *)pairs->elts;
+    for (int i = 0; i < pairs->nelts; i++) {
+        spec = apr_pstrcat(p, spec, "\n", pair[i].key, "=", pair[i].val, NULL);
+    }
+    return spec;
+}
+
+static entry_t *entry_find(const rlx_store_set_t *set, const char *spec)
+{
+    for (int i = 0; i < set->entries->nelts; i++) {
+        entry_t *entry = APR_ARRAY_IDX(set->entries, i, entry_t *);
+
+        if (!strcmp(entry->spec, spec)) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/** Make the instance of a new entry. NULL or a sentence. */
+static const char *entry_create(rlx_store_set_t *set, entry_t *entry,
+                                const char *uri, const apr_table_t *options)
+{
+    rlx_store_t *store = &entry->store;
+
+    store->shown_uri = rlx_store_shown_uri(uri, set->pool);
+    store->scheme = scheme_of(uri, set->pool);
+    if (!store->scheme) {
+        return apr_psprintf(set->pool, "\"%s\" is not a storage URI; it begins "
+                            "with a scheme, as in shm:// (storages here: %s)",
+                            store->shown_uri, set->names);
+    }
+    store->provider = set->lookup(store->scheme);
+    if (!store->provider) {
+        return apr_psprintf(set->pool, "no storage is called \"%s\"; storages "
+                            "here: %s (is the module that brings it loaded?)",
+                            store->scheme, set->names);
+    }
+    return store->provider->create(&store->instance, uri,
+                                   options ? options
+                                           : apr_table_make(set->pool, 0),
+                                   set->env, set->pool);
+}
+
+const char *rlx_store_get(rlx_store_set_t *set, rlx_store_t **store,
+                          const char *uri, const apr_table_t *options)
+{
+    entry_t *entry;
+    const char *spec, *error;
+
+    uri = uri ? uri : RLX_STORE_DEFAULT_URI;
+    spec = spec_of(uri, options, set->pool);
+    entry = entry_find(set, spec);
+    if (!entry) {
+        entry = apr_pcalloc(set->pool, sizeof(*entry));
+        entry->spec = spec;
+        error = entry_create(set, entry, uri, options);
+        if (error) {
+            return error;
+        }
+        APR_ARRAY_PUSH(set->entries, entry_t *) = entry;
+    }
+    *store = &entry->store;
+    return NULL;
+}
+
+apr_status_t rlx_store_open_all(rlx_store_set_t *set)
+{
+    for (int i = 0; i < set->entries->nelts; i++) {
+        entry_t *entry = APR_ARRAY_IDX(set->entries, i, entry_t *);
+        apr_status_t status = entry->store.provider->open(
+            entry->store.instance);
+
+        if (status != APR_SUCCESS) {
+            return status;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t rlx_store_child_init_all(rlx_store_set_t *set,
+                                      apr_pool_t *pchild)
+{
+    apr_status_t result = APR_SUCCESS;
+
+    for (int i = 0; i < set->entries->nelts; i++) {
+        entry_t *entry = APR_ARRAY_IDX(set->entries, i, entry_t *);
+        apr_status_t status = entry->store.provider->child_init(
+            entry->store.instance, pchild);
+
+        if (status != APR_SUCCESS) {
+            result = status;
+        }
+    }
+    return result;
+}
+
+int rlx_store_parse_size(const char *text, apr_uint64_t *bytes)
+{
+    apr_uint64_t value = 0;
+    int shift = 0;
+
+    if (!apr_isdigit(*text)) {
+        return 0;
+    }
+    for (; apr_isdigit(*text); text++) {
+        if (value > (APR_UINT64_MAX >> 40)) {
+            return 0;
+        }
+        value = value * 10 + (apr_uint64_t)(*text - '0');
+    }
+    switch (apr_toupper(*text)) {
+    case 'G':
+        shift += 10;
+        /* fall through */
+    case 'M':
+        shift += 10;
+        /* fall through */
+    case 'K':
+        shift += 10;
+        text++;
+        break;
+    default:
+        break;
+    }
+    if (*text || value > (APR_UINT64_MAX >> shift)) {
+        return 0;
+    }
+    *bytes = value << shift;
+    return 1;
+}
