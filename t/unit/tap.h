@@ -61,7 +61,7 @@ static inline int tap_is_str(const char *got, const char *wanted,
                              const char *file, int line, const char *name)
 {
     int same = got && wanted ? strcmp(got, wanted) == 0 : got == wanted;
-    int pass = tap_ok(same, file, line, "%s", name);
+    int pass = tap_ok(same, file, line, "%s", name ? name : "(null)");
 
     if (!pass) {
         printf("#      got: %s\n#   wanted: %s\n", got ? got : "(null)",
