@@ -1,0 +1,43 @@
+#!/bin/bash
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+#
+# run-suite.sh MPM...: t/TEST under each MPM, verbose into build/tap/<mpm>.log,
+# with a line for each test file as it goes. A test file that says "# mpm: any"
+# does not depend on the MPM and runs under the first alone.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+mkdir -p build/tap
+exec 9>build/suite.lock
+flock -n 9 || { echo 'another run of the suite is using this checkout' >&2; exit 1; }
+
+suite() {
+    local mpm=$1 log=build/tap/suite-$1.log status
+    shift
+    MPM=$mpm t/TEST -v "$@" >"$log" 2>&1 9>&-
+    status=$?
+    # What the shared server had to say; private ones say it by themselves.
+    if grep -E 'exit signal (Seg|Ab|Bus|Ill|Float)|Sanitizer|runtime error:' \
+            t/logs/error_log >>"$log" 2>/dev/null; then
+        echo 'not ok 9999 - a child of the shared httpd crashed' >>"$log"
+    fi
+    if [ "$status" -ne 0 ]; then
+        MPM=$mpm t/TEST -stop-httpd >>"$log" 2>&1 9>&-
+        grep -qE '^(not ok|Dubious|Result: FAIL)' "$log" \
+            || { echo "not ok 9999 - t/TEST exits with $status"; tail -n 20 "$log"; } \
+               >>"$log.end"
+        [ -e "$log.end" ] && cat "$log.end" >>"$log" && rm -f "$log.end"
+    fi
+}
+
+failed=0
+files=(t/*.t)
+for mpm; do
+    echo "== MPM $mpm: ${#files[@]} test files"
+    suite "$mpm" "${files[@]}" 9>&- &
+    while [ ! -e "build/tap/suite-$mpm.log" ]; do sleep 0.1; done
+    tail -n +1 -f --pid=$! "build/tap/suite-$mpm.log" 9>&- | build-aux/tap-count \
+        || { failed=1; echo "   the whole story: build/tap/suite-$mpm.log"; }
+    wait $!
+    mapfile -t files < <(grep -L '^# mpm: any' t/*.t)
+done
+exit $failed
