@@ -122,6 +122,8 @@ typedef struct rlx_section_t {
     unsigned int exempt;
     /** Not 0: from a .htaccess file. */
     int is_htaccess;
+    /** What stands in this section alone, before any merging. */
+    const struct rlx_dir_t *settings;
     /** Where the section begins (for .htaccess: its first directive). */
     const char *file;
     int line;
@@ -149,15 +151,22 @@ typedef struct rlx_dir_t {
     int status;
     /** RLX_HEADERS_ bits or RLX_UNSET. */
     int headers;
+    /** The section while it is read; NULL: it does not speak of limits, or
+     *  this is merged. */
+    rlx_section_t *own;
 } rlx_dir_t;
 
 /** Per-server configuration. */
 struct rlx_server_t {
     server_rec *server;
-    /** ServerName and port as far as they tell servers apart; "" before
-     *  post_config. Names the server in scopes. */
+    /** "_main"; of a virtual host ServerName and port, or where it has no
+     *  ServerName its address and port as written. Of several that would be
+     *  called the same, "name@address:port", and "name@address:port#2" where
+     *  that is not enough, counted in file order. "" before check_config.
+     *  Names the server in scopes. */
     const char *name;
-    /** Of prefix and name; all zero before post_config. */
+    /** rlx_id_of(RLX_ID_SERVER, key prefix NUL name); all zero before
+     *  check_config. */
     rlx_id_t id;
     /** RateLimitKeyPrefix; NULL: unset. */
     const char *key_prefix;
@@ -171,6 +180,12 @@ struct rlx_server_t {
     int storage_line;
     /** The storage; NULL before check_config. */
     rlx_store_t *store;
+    /** Every storage of the configuration; in the main server alone, NULL
+     *  before check_config. */
+    rlx_store_set_t *store_set;
+    /** Not 0: RateLimitStrategy gcra stands somewhere in this server's
+     *  configuration. */
+    int has_gcra;
     /** rlx_rule_t *. A virtual host that has any of a kind has its own alone,
      *  else those of the main server. NULL: none. */
     apr_array_header_t *application;

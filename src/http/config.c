@@ -1,0 +1,143 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * The configuration's memory: made, merged, and the secret that keys its ids.
+ */
+
+#include "http/config.h"
+
+#include "http_log.h"
+#include "apr_general.h"
+
+APLOG_USE_MODULE(ratelimit_ext);
+
+/** What ap_retained_data calls the secret. */
+#define SECRET_NAME "mod_ratelimit_ext: secret"
+
+void *rlx_server_create(apr_pool_t *p, server_rec *s)
+{
+    rlx_server_t *sv = apr_pcalloc(p, sizeof(*sv));
+
+    sv->server = s;
+    sv->name = "";
+    sv->ipv6_prefix = RLX_UNSET;
+    return sv;
+}
+
+/* httpd merges each virtual host once, and the rules point at the server
+ * that holds them: so it is that one which is filled in, not a copy. */
+void *rlx_server_merge(apr_pool_t *p, void *base, void *add)
+{
+    const rlx_server_t *from = base;
+    rlx_server_t *sv = add;
+
+    if (!sv->key_prefix) {
+        sv->key_prefix = from->key_prefix;
+    }
+    if (sv->ipv6_prefix == RLX_UNSET) {
+        sv->ipv6_prefix = from->ipv6_prefix;
+    }
+    if (!sv->storage_uri) {
+        sv->storage_uri = from->storage_uri;
+        sv->storage_options = from->storage_options;
+        sv->storage_file = from->storage_file;
+        sv->storage_line = from->storage_line;
+    }
+    if (!sv->application) {
+        sv->application = from->application;
+    }
+    if (!sv->defaults) {
+        sv->defaults = from->defaults;
+    }
+    sv->has_gcra |= from->has_gcra;
+    return sv;
+}
+
+void *rlx_dir_create(apr_pool_t *p, char *path)
+{
+    rlx_dir_t *dir = apr_pcalloc(p, sizeof(*dir));
+
+    dir->engine = RLX_UNSET;
+    dir->strategy = RLX_UNSET;
+    dir->charge = RLX_UNSET;
+    dir->status = RLX_UNSET;
+    dir->headers = RLX_UNSET;
+    return dir;
+}
+
+static int chain_has(const rlx_chain_t *chain, const rlx_section_t *section)
+{
+    while (chain && chain->section != section) {
+        chain = chain->outer;
+    }
+    return chain != NULL;
+}
+
+/** The sections of add inside those of base. httpd may merge a section into
+ *  what holds it already; it stays where it is. */
+static const rlx_chain_t *chain_join(apr_pool_t *p, const rlx_chain_t *base,
+                                     const rlx_chain_t *add)
+{
+    const rlx_chain_t *outer;
+    rlx_chain_t *node;
+
+    if (!base) {
+        return add;
+    }
+    if (!add) {
+        return base;
+    }
+    outer = chain_join(p, base, add->outer);
+    if (chain_has(base, add->section)) {
+        return outer;
+    }
+    node = apr_palloc(p, sizeof(*node));
+    node->section = add->section;
+    node->outer = outer;
+    return node;
+}
+
+static int inner_wins(int outer, int inner)
+{
+    return inner != RLX_UNSET ? inner : outer;
+}
+
+void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
+{
+    const rlx_dir_t *outer = base;
+    const rlx_dir_t *inner = add;
+    rlx_dir_t *dir = apr_palloc(p, sizeof(*dir));
+
+    dir->chain = chain_join(p, outer->chain, inner->chain);
+    dir->key = inner->key ? inner->key : outer->key;
+    dir->engine = inner_wins(outer->engine, inner->engine);
+    dir->strategy = inner_wins(outer->strategy, inner->strategy);
+    dir->charge = inner_wins(outer->charge, inner->charge);
+    dir->status = inner_wins(outer->status, inner->status);
+    dir->headers = inner_wins(outer->headers, inner->headers);
+    dir->own = NULL;
+    return dir;
+}
+
+const rlx_secret_t *rlx_secret(void)
+{
+    /* Requests ask for it, and looking it up costs as much as a hash. It is
+     * found at configuration time, before there are threads, and httpd
+     * forgets this copy when a restart loads the module anew. */
+    static const rlx_secret_t *found;
+    rlx_secret_t *secret;
+
+    if (found) {
+        return found;
+    }
+    secret = ap_retained_data_get(SECRET_NAME);
+    if (!secret) {
+        apr_status_t status;
+
+        secret = ap_retained_data_create(SECRET_NAME, sizeof(*secret));
+        status = apr_generate_random_bytes((unsigned char *)secret,
+                                           sizeof(*secret));
+        ap_assert(status == APR_SUCCESS);
+    }
+    return found = secret;
+}

@@ -1,0 +1,349 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * The options of a limit directive. One table says which there are, where
+ * they make sense and how they are read; error sentences come of it too.
+ */
+
+#include "http/parse.h"
+
+#include "http_protocol.h"
+#include "apr_lib.h"
+#include "apr_strings.h"
+
+#define ON(kind)  (1u << (kind))
+#define ON_ALL    (ON(RLX_RULE_SECTION) | ON(RLX_RULE_SHARED) \
+                   | ON(RLX_RULE_DEFAULT) | ON(RLX_RULE_APPLICATION))
+
+/** What is being read. */
+typedef struct reading_t {
+    const cmd_parms *cmd;
+    rlx_options_t *options;
+    /** How many limits the directive has. */
+    int limits;
+} reading_t;
+
+typedef struct option_t {
+    const char *name;
+    /** Directives that take it. */
+    unsigned int kinds;
+    int repeats;
+    const char *(*read)(reading_t *reading, const char *text);
+} option_t;
+
+static const char *read_key(reading_t *reading, const char *text)
+{
+    const rlx_value_t *value;
+    const char *error = rlx_value_parse(reading->cmd, "key=", text, &value);
+
+    if (error) {
+        return error;
+    }
+    if (!reading->options->keys) {
+        reading->options->keys = apr_array_make(reading->cmd->pool, 2,
+                                                sizeof(rlx_value_t *));
+    }
+    APR_ARRAY_PUSH(reading->options->keys, const rlx_value_t *) = value;
+    return NULL;
+}
+
+/** One method's number; M_INVALID if httpd does not know it. */
+static int method_number(apr_pool_t *p, const char **name)
+{
+    int number = ap_method_number_of(*name);
+
+    if (number == M_INVALID) {
+        char *upper = apr_pstrdup(p, *name);
+
+        for (char *c = upper; *c; c++) {
+            *c = (char)apr_toupper(*c);
+        }
+        *name = upper;
+        number = ap_method_number_of(upper);
+    }
+    return number;
+}
+
+/** Add one method to those of the options. */
+static const char *add_method(reading_t *reading, const char *name,
+                              int *has_get)
+{
+    rlx_options_t *options = reading->options;
+    apr_pool_t *p = reading->cmd->pool;
+    const char *written = name;
+    int number = method_number(p, &name);
+    int is_head = !strcmp(name, "HEAD");
+
+    if (number == M_INVALID) {
+        return rlx_wrong(reading->cmd, "methods=: %s is not a method that "
+                         "httpd knows; it takes names such as GET,POST "
+                         "(others are made known by RegisterHttpMethod)",
+                         rlx_shown(p, written));
+    }
+    *has_get |= number == M_GET && !is_head;
+    if (!(options->methods & (AP_METHOD_BIT << number)) || is_head) {
+        options->methods_text = options->methods_text
+            ? apr_pstrcat(p, options->methods_text, ",", name, NULL) : name;
+    }
+    options->methods |= AP_METHOD_BIT << number;
+    return NULL;
+}
+
+/** A copy of text up to end, without the blanks around it. */
+static char *trimmed(apr_pool_t *p, const char *text, const char *end)
+{
+    while (text < end && apr_isspace(*text)) {
+        text++;
+    }
+    while (end > text && apr_isspace(end[-1])) {
+        end--;
+    }
+    return apr_pstrmemdup(p, text, (apr_size_t)(end - text));
+}
+
+static const char *read_methods(reading_t *reading, const char *text)
+{
+    const char *rest = text;
+    int has_get = 0;
+
+    do {
+        const char *comma = ap_strchr_c(rest, ',');
+        const char *end = comma ? comma : rest + strlen(rest);
+        const char *error = add_method(reading,
+                                       trimmed(reading->cmd->pool, rest, end),
+                                       &has_get);
+
+        if (error) {
+            return error;
+        }
+        rest = comma ? comma + 1 : NULL;
+    } while (rest);
+    if ((reading->options->methods & (AP_METHOD_BIT << M_GET)) && !has_get) {
+        return rlx_wrong(reading->cmd, "methods=%s: HEAD cannot be told from "
+                         "GET, and GET stands for both; name GET",
+                         rlx_shown(reading->cmd->pool, text));
+    }
+    return NULL;
+}
+
+static const char *read_per_method(reading_t *reading, const char *text)
+{
+    return rlx_flag(reading->cmd, "per_method=", text,
+                    &reading->options->per_method);
+}
+
+static const char *read_scope(reading_t *reading, const char *text)
+{
+    return rlx_value_parse(reading->cmd, "scope=", text,
+                           &reading->options->scope);
+}
+
+static const char *read_cost(reading_t *reading, const char *text)
+{
+    apr_int64_t number = 0;
+    const char *error = rlx_number(reading->cmd, "cost=", text, 0,
+                                   RLX_COUNT_MAX, &number);
+
+    reading->options->cost = (apr_uint32_t)number;
+    return error;
+}
+
+static const char *read_override(reading_t *reading, const char *text)
+{
+    const char *error = rlx_flag(reading->cmd, "override_defaults=", text,
+                                 &reading->options->override_defaults);
+
+    if (!error && reading->options->override_defaults
+        && rlx_in_htaccess(reading->cmd)) {
+        return rlx_wrong(reading->cmd, "override_defaults=%s is not allowed "
+                         "in .htaccess: limits there are added to all others; "
+                         "only off is accepted",
+                         rlx_shown(reading->cmd->pool, text));
+    }
+    return error;
+}
+
+static const char *read_strategy(reading_t *reading, const char *text)
+{
+    return rlx_strategy_choose(reading->cmd, "strategy=", text,
+                               &reading->options->strategy);
+}
+
+static const char *read_burst(reading_t *reading, const char *text)
+{
+    apr_int64_t number = 0;
+    const char *error = rlx_number(reading->cmd, "burst=", text, 1,
+                                   RLX_COUNT_MAX, &number);
+
+    reading->options->burst = (apr_uint32_t)number;
+    return error;
+}
+
+/** A name must fit a string of a structured header field and a label. */
+static const char *read_name(reading_t *reading, const char *text)
+{
+    const char *c = text;
+
+    while (*c > ' ' && *c < 0x7f && *c != '"' && *c != '\'' && *c != '\\') {
+        c++;
+    }
+    if (*c || c - text > RLX_NAME_MAX) {
+        return rlx_wrong(reading->cmd, "name=%s is not a name: up to %d "
+                         "printable ASCII characters, no blanks, quotes or "
+                         "backslashes", rlx_shown(reading->cmd->pool, text),
+                         RLX_NAME_MAX);
+    }
+    if (reading->limits > 1) {
+        return rlx_wrong(reading->cmd, "name=%s belongs to one limit, and "
+                         "there are %d in the limit string; write a directive "
+                         "for each", rlx_shown(reading->cmd->pool, text),
+                         reading->limits);
+    }
+    reading->options->name = text;
+    return NULL;
+}
+
+static const char *read_message(reading_t *reading, const char *text)
+{
+    if (ap_strstr_c(text, "%{")) {
+        return rlx_wrong(reading->cmd, "error_message=%s holds an expression; "
+                         "only plain text without %%{ is accepted",
+                         rlx_shown(reading->cmd->pool, text));
+    }
+    reading->options->error_message = text;
+    return NULL;
+}
+
+static const option_t known[] = {
+    { "key", ON_ALL, 1, read_key },
+    { "methods", ON_ALL, 0, read_methods },
+    { "per_method", ON_ALL, 0, read_per_method },
+    { "scope", ON_ALL & ~ON(RLX_RULE_APPLICATION), 0, read_scope },
+    { "cost", ON_ALL, 0, read_cost },
+    { "override_defaults", ON(RLX_RULE_SECTION) | ON(RLX_RULE_SHARED), 0,
+      read_override },
+    { "strategy", ON_ALL, 0, read_strategy },
+    { "burst", ON_ALL, 0, read_burst },
+    { "name", ON_ALL, 0, read_name },
+    { "error_message", ON_ALL, 0, read_message }
+};
+
+#define KNOWN ((int)(sizeof(known) / sizeof(known[0])))
+
+/** The options that a directive takes, for a sentence. */
+static const char *accepted(apr_pool_t *p, rlx_rule_e kind)
+{
+    const char *names[KNOWN];
+    int n = 0;
+
+    for (int i = 0; i < KNOWN; i++) {
+        if (known[i].kinds & ON(kind)) {
+            names[n++] = known[i].name;
+        }
+    }
+    return rlx_enumerate(p, names, n, "and");
+}
+
+/** Find what a word sets. */
+static const char *find_option(const cmd_parms *cmd, rlx_rule_e kind,
+                               const char *word, int *which,
+                               const char **value)
+{
+    const char *name;
+
+    *value = rlx_split_option(cmd->pool, word, &name);
+    if (!*value) {
+        return rlx_wrong(cmd, "%s is not an option (name=value); a limit "
+                         "string with blanks stands in quotes, and options "
+                         "are %s", rlx_shown(cmd->pool, word),
+                         accepted(cmd->pool, kind));
+    }
+    for (*which = 0; *which < KNOWN; ++*which) {
+        if (!ap_cstr_casecmp(name, known[*which].name)) {
+            break;
+        }
+    }
+    if (*which == KNOWN) {
+        return rlx_wrong(cmd, "option %s is not known; options are %s",
+                         rlx_shown(cmd->pool, name),
+                         accepted(cmd->pool, kind));
+    }
+    if (!(known[*which].kinds & ON(kind))) {
+        return rlx_wrong(cmd, "option %s makes no sense here; options are %s",
+                         rlx_shown(cmd->pool, name),
+                         accepted(cmd->pool, kind));
+    }
+    return NULL;
+}
+
+/** What no single option can tell. */
+static const char *check_together(const reading_t *reading, rlx_rule_e kind)
+{
+    const rlx_options_t *options = reading->options;
+
+    if (kind == RLX_RULE_SHARED && !options->scope) {
+        return rlx_wrong(reading->cmd, "scope= is missing: it names the "
+                         "counter that is shared, as in scope=api");
+    }
+    if (!options->burst || options->strategy == RLX_GCRA) {
+        return NULL;
+    }
+    /* RateLimitStrategy may come later in the file, so its word is waited
+     * for; but not in a file that is read within a request. */
+    if (options->strategy != RLX_UNSET || rlx_in_htaccess(reading->cmd)) {
+        return rlx_wrong(reading->cmd, "burst=%u counts for the strategy gcra "
+                         "alone; it needs strategy=gcra beside it",
+                         options->burst);
+    }
+    return NULL;
+}
+
+/** Read one option. Bits of `seen`: elements of the table that were there. */
+static const char *read_option(reading_t *reading, rlx_rule_e kind,
+                               const char *word, unsigned int *seen)
+{
+    const cmd_parms *cmd = reading->cmd;
+    const char *value;
+    int which;
+    const char *error = find_option(cmd, kind, word, &which, &value);
+
+    if (error) {
+        return error;
+    }
+    if (!*value) {
+        return rlx_wrong(cmd, "option %s has no value", known[which].name);
+    }
+    if ((*seen & (1u << which)) && !known[which].repeats) {
+        return rlx_wrong(cmd, "option %s is given twice, the second time as "
+                         "%s; only key may be repeated", known[which].name,
+                         rlx_shown(cmd->pool, value));
+    }
+    *seen |= 1u << which;
+    return known[which].read(reading, value);
+}
+
+const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
+                              const apr_array_header_t *words, int first,
+                              int n, const rlx_options_t **options)
+{
+    rlx_options_t *made = apr_pcalloc(cmd->pool, sizeof(*made));
+    reading_t reading = { cmd, made, n };
+    unsigned int seen = 0;
+
+    made->cost = 1;
+    made->strategy = RLX_UNSET;
+    made->override_defaults = (kind == RLX_RULE_SECTION
+                               || kind == RLX_RULE_SHARED)
+                              && !rlx_in_htaccess(cmd);
+    for (int i = first; i < words->nelts; i++) {
+        const char *error = read_option(&reading, kind,
+                                        APR_ARRAY_IDX(words, i, char *),
+                                        &seen);
+
+        if (error) {
+            return error;
+        }
+    }
+    *options = made;
+    return check_together(&reading, kind);
+}
