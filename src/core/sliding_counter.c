@@ -95,19 +95,16 @@ static inline int has_room(buckets_t b, const rlx_limit_t *limit,
 }
 
 /*
- * How long after the start of a bucket the `previous` units before it have
- * faded to `most` or less: the least e with
+ * How long after the start of a bucket the `previous` units before it, more
+ * than `most`, have faded to `most`: the least e with
  * previous * (W - e) < (most + 1) * W. At the latest W.
  */
 static rlx_usec_t fades_to(uint32_t previous, uint32_t most,
                            const rlx_limit_t *limit)
 {
-    rlx_wide_t bound;
+    rlx_wide_t bound =
+        rlx_wide_mul((uint64_t)most + 1, (uint64_t)limit->window_usec);
 
-    if (previous <= most) {
-        return 0;
-    }
-    bound = rlx_wide_mul((uint64_t)most + 1, (uint64_t)limit->window_usec);
     return limit->window_usec - (rlx_usec_t)rlx_wide_div_up(bound, previous)
            + 1;
 }
