@@ -4,6 +4,15 @@
 # A private httpd on a free loopback port with conf.d/quickstart.conf, in the
 # foreground until Ctrl-C or SIGTERM. DEMO_PORT chooses the port.
 set -u
+# A script that starts this in the background has interrupts ignored for us,
+# and bash can not trap what was ignored; and whoever started this may be
+# killed: the server must not outlive it.
+pdeath=
+command -v setpriv >/dev/null && pdeath='setpriv --pdeathsig TERM'
+if [ -z "${RLX_DEMO:-}" ]; then
+    export RLX_DEMO=1
+    exec env --default-signal=INT $pdeath "$0" "$@"
+fi
 cd "$(dirname "$0")/.." || exit 1
 apxs=${APXS:-$(command -v apxs || command -v apxs2)}
 libexec=$("$apxs" -q LIBEXECDIR)
@@ -111,13 +120,13 @@ finish() {
 trap finish INT TERM HUP
 
 # A session of its own: httpd signals its whole process group when it stops.
-setsid "$httpd" -DFOREGROUND -d "$root" -f "$root/httpd.conf" &
+setsid $pdeath "$httpd" -DFOREGROUND -d "$root" -f "$root/httpd.conf" &
 pid=$!
 for ((i = 0; i < 100; i++)); do
     [ -e "$root/httpd.pid" ] && ! is_free "$port" && break
     if ! kill -0 "$pid" 2>/dev/null; then
         echo 'httpd did not start:' >&2
-        cat "$root/error_log" >&2
+        cat "$root/error_log" 2>/dev/null >&2
         exit 1
     fi
     sleep 0.1
@@ -131,11 +140,11 @@ Its files, logs and configuration: $root
 
   curl -i $url/slow     1 per day: first 200, then 429 with a Retry-After
   curl -i $url/medium   1 per second, 50 per hour, 200 per day: a second one
-$(printf '%*s' $((${#url} + 19)) '')     within the same second gets 429
+$(printf '%*s' $((${#url} + 20)) '')within the same second gets 429
   curl -i $url/fast     50 per hour, 200 per day: see X-RateLimit-Remaining
   curl -i $url/ping     exempt: always 200, and no X-RateLimit fields
   for i in {1..51}; do curl -so /dev/null -w '%{http_code} ' $url/fast; done
-$(printf '%*s' $((${#url} + 19)) '')     fifty times 200, then 429
+$(printf '%*s' $((${#url} + 20)) '')fifty times 200, then 429
 
 Ctrl-C stops it.
 END
