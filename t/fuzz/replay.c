@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define COPIES 500
 /* What is read of a file, and room for a copy to grow. */
 #define BYTES_MAX 65536
+#define DIRECTORY_MAX 4096
 
 /* Marsaglia's xorshift64*: any fixed sequence will do. */
 static uint64_t random_state = 88172645463325252ULL;
@@ -80,7 +81,7 @@ static void run_damaged(const uint8_t *data, size_t size)
 static int run_file(const char *directory, const char *name)
 {
     static uint8_t data[BYTES_MAX];
-    char path[4096];
+    char path[DIRECTORY_MAX + 260];
     size_t size;
     FILE *file;
 
@@ -117,7 +118,7 @@ static int run_corpus(const char *directory)
 int main(int argc, char **argv)
 {
     const char *name = strstr(argv[0], "fuzz_");
-    char directory[4096];
+    char directory[DIRECTORY_MAX];
     int i = 1;
     int n = 0;
     int failed = 0;
