@@ -32,6 +32,7 @@ suite() {
 failed=0
 files=(t/*.t)
 for mpm; do
+    rm -f "build/tap/suite-$mpm.log" t/logs/error_log
     echo "== MPM $mpm: ${#files[@]} test files"
     suite "$mpm" "${files[@]}" 9>&- &
     while [ ! -e "build/tap/suite-$mpm.log" ]; do sleep 0.1; done

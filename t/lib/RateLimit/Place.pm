@@ -118,9 +118,8 @@ sub run_in_copy {
     }
     my $dir = public_tempdir('suite');
     my $to  = "$dir/tree";
-    system('sh', '-c', 'mkdir "$2" && cd "$1" && tar cf - --exclude=./.git'
-         . ' --exclude=./build/module --exclude=./build/unit . | (cd "$2" &&'
-         . ' tar xof -) && chmod -R go+rX "$2"', '-', $from, $to) == 0
+    system('sh', '-c', 'mkdir "$2" && cd "$1" && tar cf - --exclude=./.git .'
+         . ' | (cd "$2" && tar xof -) && chmod -R go+rX "$2"', '-', $from, $to) == 0
         or die "can not copy $from to $to\n";
     my $status = system $^X, "$to/$script", @args;
     system 'rm', '-rf', "$from/t/logs";
