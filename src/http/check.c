@@ -251,6 +251,12 @@ static int find_storage(rlx_store_set_t *set, server_rec *s)
 static int check_burst(const rlx_server_t *sv, const rlx_rule_t *rule,
                        const rlx_dir_t *settings)
 {
+    static const char *const names[] = {
+        [RLX_RULE_SECTION] = "RateLimit",
+        [RLX_RULE_SHARED] = "RateLimitShared",
+        [RLX_RULE_DEFAULT] = "RateLimitDefault",
+        [RLX_RULE_APPLICATION] = "RateLimitApplication"
+    };
     int has_gcra = settings && settings->strategy != RLX_UNSET
                    ? settings->strategy == RLX_GCRA : sv->has_gcra;
 
@@ -259,10 +265,10 @@ static int check_burst(const rlx_server_t *sv, const rlx_rule_t *rule,
         return OK;
     }
     ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, sv->server,
-                 RLXNO(0024) "burst=%u on line %d of %s counts for the "
-                 "strategy gcra alone: it needs strategy=gcra beside it, or "
-                 "RateLimitStrategy gcra", rule->options->burst, rule->line,
-                 rule->file);
+                 RLXNO(0024) "%s on line %d of %s: burst=%u counts for the "
+                 "strategy gcra alone; it needs strategy=gcra beside it, or "
+                 "RateLimitStrategy gcra", names[rule->kind], rule->line,
+                 rule->file, rule->options->burst);
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -318,6 +324,8 @@ int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 
     for (server_rec *s = main_server->next; s; s = s->next) {
         part_from_main(pconf, s, main);
+        /* Sections of the main server hold in virtual hosts too. */
+        main->has_gcra |= rlx_server_of(s)->has_gcra;
     }
     name_servers(pconf, ptemp, main_server);
     main->store_set = make_store_set(pconf, ptemp, main_server);

@@ -100,7 +100,14 @@ static const char *parse_limits(const cmd_parms *cmd,
                          rlx_shown(cmd->pool, text));
     }
     *n = rlx_limits_parse(text, limits, RLX_LIMITS_PER_STRING, error);
-    return *n > 0 ? NULL : rlx_wrong(cmd, "%s", error);
+    if (*n > 0) {
+        return NULL;
+    }
+    if (words->nelts > 1 && !ap_strchr_c(APR_ARRAY_IDX(words, 1, char *), '=')) {
+        return rlx_wrong(cmd, "%s; a limit string with blanks stands in "
+                         "quotes", error);
+    }
+    return rlx_wrong(cmd, "%s", error);
 }
 
 const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)

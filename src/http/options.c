@@ -244,34 +244,13 @@ static const char *accepted(apr_pool_t *p, rlx_rule_e kind)
     return rlx_enumerate(p, names, n, "and");
 }
 
-/** Find what a word sets. */
-static const char *find_option(const cmd_parms *cmd, rlx_rule_e kind,
-                               const char *word, int *which,
-                               const char **value)
+/** The option of a name; NULL if there is none. */
+static const option_t *find_option(const char *name)
 {
-    const char *name;
-
-    *value = rlx_split_option(cmd->pool, word, &name);
-    if (!*value) {
-        return rlx_wrong(cmd, "%s is not an option (name=value); a limit "
-                         "string with blanks stands in quotes, and options "
-                         "are %s", rlx_shown(cmd->pool, word),
-                         accepted(cmd->pool, kind));
-    }
-    for (*which = 0; *which < KNOWN; ++*which) {
-        if (!ap_cstr_casecmp(name, known[*which].name)) {
-            break;
+    for (int i = 0; i < KNOWN; i++) {
+        if (!ap_cstr_casecmp(name, known[i].name)) {
+            return &known[i];
         }
-    }
-    if (*which == KNOWN) {
-        return rlx_wrong(cmd, "option %s is not known; options are %s",
-                         rlx_shown(cmd->pool, name),
-                         accepted(cmd->pool, kind));
-    }
-    if (!(known[*which].kinds & ON(kind))) {
-        return rlx_wrong(cmd, "option %s makes no sense here; options are %s",
-                         rlx_shown(cmd->pool, name),
-                         accepted(cmd->pool, kind));
     }
     return NULL;
 }
@@ -303,23 +282,33 @@ static const char *read_option(reading_t *reading, rlx_rule_e kind,
                                const char *word, unsigned int *seen)
 {
     const cmd_parms *cmd = reading->cmd;
-    const char *value;
-    int which;
-    const char *error = find_option(cmd, kind, word, &which, &value);
+    const option_t *option;
+    const char *name;
+    const char *value = rlx_split_option(cmd->pool, word, &name);
 
-    if (error) {
-        return error;
+    if (!value) {
+        return rlx_wrong(cmd, "%s is not an option (name=value); a limit "
+                         "string with blanks stands in quotes, and options "
+                         "are %s", rlx_shown(cmd->pool, word),
+                         accepted(cmd->pool, kind));
+    }
+    option = find_option(name);
+    if (!option || !(option->kinds & ON(kind))) {
+        return rlx_wrong(cmd, "option %s %s; options are %s",
+                         rlx_shown(cmd->pool, name),
+                         option ? "makes no sense here" : "is not known",
+                         accepted(cmd->pool, kind));
     }
     if (!*value) {
-        return rlx_wrong(cmd, "option %s has no value", known[which].name);
+        return rlx_wrong(cmd, "option %s has no value", option->name);
     }
-    if ((*seen & (1u << which)) && !known[which].repeats) {
+    if ((*seen & (1u << (option - known))) && !option->repeats) {
         return rlx_wrong(cmd, "option %s is given twice, the second time as "
-                         "%s; only key may be repeated", known[which].name,
+                         "%s; only key may be repeated", option->name,
                          rlx_shown(cmd->pool, value));
     }
-    *seen |= 1u << which;
-    return known[which].read(reading, value);
+    *seen |= 1u << (option - known);
+    return option->read(reading, value);
 }
 
 const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,

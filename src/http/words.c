@@ -28,7 +28,7 @@ const char *rlx_wrong(const cmd_parms *cmd, const char *format, ...)
 
 const char *rlx_shown(apr_pool_t *p, const char *text)
 {
-    static const char hex[] = "0123456789abcdef";
+    static const char hex[] = "0123456789ABCDEF";
     char *shown = apr_palloc(p, SHOWN_MAX * 4 + sizeof("\"\"..."));
     char *out = shown;
     int i;
@@ -44,6 +44,9 @@ const char *rlx_shown(apr_pool_t *p, const char *text)
             *out++ = hex[c & 15];
         }
         else {
+            if (c == '"' || c == '\\') {
+                *out++ = '\\';
+            }
             *out++ = (char)c;
         }
     }

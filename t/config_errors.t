@@ -1,0 +1,382 @@
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+#
+# Every wrong line is refused by httpd -t with one sentence that names the
+# directive, the bad part and what is accepted; every right one is taken.
+use strict;
+use warnings;
+use FindBin ();
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use RateLimit::Httpd;
+
+# A line is put where its directive may stand, unless it is a block already.
+my %in_section = map { $_ => 1 }
+    qw(RateLimit RateLimitShared RateLimitExempt RateLimitEndpoint);
+
+sub placed {
+    my ($line) = @_;
+    my ($word) = $line =~ /^\s*(\S+)/;
+    return $in_section{$word} ? qq(<Location "/here">\n$line\n</Location>)
+                              : $line;
+}
+
+sub directive_of {
+    my ($line) = @_;
+    my ($word) = $line =~ /^\s*(RateLimit\w*)/m;
+    return $word;
+}
+
+sub shown {
+    my ($line) = @_;
+    $line =~ s/\n\s*/ | /g;
+    $line =~ s/([^\x20-\x7e])/sprintf '\\x%02X', ord $1/ge;
+    return length $line > 100 ? substr($line, 0, 100) . '...' : $line;
+}
+
+sub accepts {
+    my ($line) = @_;
+    my ($exit, $output) = RateLimit::Httpd->config_test(placed($line));
+    ok($exit == 0 && $output =~ /^Syntax OK$/m, 'right: ' . shown($line))
+        or diag($output);
+}
+
+# The sentence holds every one of the parts (strings or patterns) ...
+sub refuses {
+    my ($line, @parts) = @_;
+    my $directive = directive_of($line);
+    my ($exit, $output) = RateLimit::Httpd->config_test(placed($line));
+    my ($sentence) = grep { /\b$directive\b/ } split /\n/, $output;
+    $sentence =~ s/\\\\/\\/g if defined $sentence;      # httpd escapes again
+    my @missing = !$exit            ? 'a failure'
+                : !defined $sentence ? "a line with $directive"
+                : grep { ref ? $sentence !~ $_ : index($sentence, $_) < 0 }
+                       @parts;
+    # ... and nothing else went wrong, or could be mistaken for another line.
+    push @missing, 'printable text alone' if $output =~ /[^\x20-\x7e\n]/;
+    push @missing, 'a sane length' if length($sentence // '') > 600;
+    push @missing, 'the line' if $output !~ /\bline \d+ of \S+httpd\.conf/;
+    ok(!@missing, 'wrong: ' . shown($line))
+        or diag("missing: @missing\n$output");
+}
+
+my $SECTION = 'in a section (<Location>, <Directory>, ...)';
+my $OPTIONS = 'options are key, methods, per_method, scope, cost, '
+            . 'override_defaults, strategy, burst, name and error_message';
+my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name and error_message$/;
+my $COST = 'is not a whole number from 0 to 2147483647';
+my $STRATEGIES = 'fixed-window, moving-window, sliding-window-counter or gcra';
+
+### Settings
+
+accepts("RateLimitEngine $_") for qw(On Off DryRun on OFF dryrun);
+accepts("<Location /a>\nRateLimitEngine Off\n</Location>");
+refuses("RateLimitEngine $_", qq("$_" is not On, Off or DryRun))
+    for qw(yes 1 true dry-run On|Off);
+refuses('RateLimitEngine', 'On, Off or DryRun');
+refuses('RateLimitEngine On Off', 'takes one argument', 'On, Off or DryRun');
+
+accepts("RateLimitStrategy $_")
+    for qw(fixed-window moving-window sliding-window-counter gcra GCRA
+           Fixed-Window);
+accepts("<Location /a>\nRateLimitStrategy gcra\n</Location>");
+refuses("RateLimitStrategy $_", qq("$_" is not a strategy), $STRATEGIES)
+    for qw(fixed leaky-bucket fixed_window token);
+refuses('RateLimitStrategy', 'takes one argument', $STRATEGIES);
+
+accepts("RateLimitCharge $_") for qw(atomic in-order all ATOMIC);
+refuses("RateLimitCharge $_", qq("$_" is not atomic, in-order or all))
+    for qw(none in_order inorder first);
+refuses('RateLimitCharge', 'atomic');
+
+accepts("RateLimitStatus $_") for qw(400 429 503 599);
+refuses("RateLimitStatus $_", qq("$_"), 'a whole number from 400 to 599')
+    for qw(399 600 200 0 -1 429x x 4294967725 99999999999999999999999 0x1ad);
+refuses('RateLimitStatus', '400 to 599');
+refuses('RateLimitStatus 429 503', 'takes one argument', '400 to 599');
+
+accepts("RateLimitIPv6Prefix $_") for qw(0 1 64 128);
+refuses("RateLimitIPv6Prefix $_", qq("$_"), 'a whole number from 0 to 128')
+    for qw(129 -1 /64 64bits 1e2);
+refuses('RateLimitIPv6Prefix', '0 to 128');
+refuses("<Location /a>\nRateLimitIPv6Prefix 64\n</Location>",
+        'not allowed in a section', 'for the whole server or in a <VirtualHost>');
+
+accepts('RateLimitKeyPrefix shop');
+accepts('RateLimitKeyPrefix "a b:c"');
+refuses('RateLimitKeyPrefix', 'takes one argument', 'put before every stored key');
+refuses('RateLimitKeyPrefix a b', 'takes one argument');
+refuses("<Directory />\nRateLimitKeyPrefix a\n</Directory>",
+        'not allowed in a section', 'for the whole server or in a <VirtualHost>');
+
+accepts("RateLimitHeaders $_")
+    for 'On', 'Off', 'x-ratelimit', 'ietf', 'x-ratelimit ietf',
+        'ietf X-RateLimit', 'ietf ietf';
+accepts("<Location /a>\nRateLimitHeaders On\n</Location>");
+refuses("RateLimitHeaders $_", '"' . (split ' ')[-1] . '" is not On, Off, x-ratelimit or ietf')
+    for qw(yes draft), 'ietf draft-7';
+refuses('RateLimitHeaders On ietf', '"On" stands alone, without "ietf"');
+refuses('RateLimitHeaders x-ratelimit off', '"off" stands alone, without "x-ratelimit"');
+refuses('RateLimitHeaders Off Off', '"Off" stands alone');
+refuses('RateLimitHeaders', 'argument is missing', 'Off, On, x-ratelimit or ietf');
+
+### Keys and other expressions
+
+accepts("RateLimitKey $_")
+    for '%{REMOTE_ADDR}', '"%{req:X-Api-Key}"', '%{REMOTE_USER}',
+        '"%{tolower:%{HTTP_HOST}}"', 'everybody', '"%{HTTP_HOST} %{REMOTE_ADDR}"',
+        '%{env:PLAN}', '"a $ b"';
+accepts("<Location /a>\nRateLimitKey %{HTTP_HOST}\n</Location>");
+refuses('RateLimitKey %{HTTP_HOST', '"%{HTTP_HOST" is not a valid expression',
+        'such as %{HTTP_HOST} or %{req:X-Api-Key}');
+refuses('RateLimitKey %{NO_SUCH_THING}', '"%{NO_SUCH_THING}" is not a valid expression',
+        "'NO_SUCH_THING' does not exist");
+refuses('RateLimitKey "%{nosuchfunction:a}"', 'is not a valid expression', 'nosuchfunction');
+refuses('RateLimitKey', 'takes one argument', 'an expression');
+refuses('RateLimitKey ""', 'takes one argument');
+refuses('RateLimitKey a b', 'takes one argument', 'in quotes where it has blanks');
+
+accepts("RateLimitEndpoint $_") for 'api', '"%{HTTP_HOST}"', '"a b"';
+refuses('RateLimitEndpoint %{NO_SUCH_THING}', 'is not a valid expression');
+refuses('RateLimitEndpoint', 'takes one argument');
+refuses("# at server level\nRateLimitEndpoint api", 'not allowed outside of sections', $SECTION);
+
+### Limit strings, in each directive that has them
+
+for my $string ('10/hour', '"10 per hour"', '"5/2 seconds;10/hour;100/day"',
+                '"100/day, 500/7 days"', '"1 PER Second | 2/MINUTE"', '0/day',
+                '2147483647/year', '"10 per 5 min"', "'10 per hour'",
+                '"1/s,1/sec,1/m,1/h,1/hr,1/d,1/w,1/mo,1/y"', '"1/100 years"',
+                '10perhour', '10/hours') {
+    accepts("RateLimitDefault $string");
+    accepts("RateLimitApplication $string");
+    accepts("RateLimit $string");
+    accepts("RateLimitShared $string scope=x");
+}
+for my $case ([ '10', '10' ], [ '"10 per"', '10 per' ],
+              [ '"10 per huor"', 'huor' ], [ 'ten/hour', 'ten/hour' ],
+              [ '-1/hour', '-1/hour' ], [ '1.5/hour', '1.5/hour' ],
+              [ '2147483648/hour', '2147483648' ],
+              [ '99999999999999999999999999/hour', '99999999' ],
+              [ '"1 per 101 years"', '1 per 101 years' ],
+              [ '"1 per 0 hours"', '1 per 0 hours' ],
+              [ '"1/hour,"', '1/hour,' ], [ '";1/hour"', ';1/hour' ],
+              [ '"1/hour,,2/day"', '1/hour,,2/day' ],
+              [ '"1/hour 2/day"', '1/hour 2/day' ],
+              [ '"1//hour"', '1//hour' ], [ '"1/hour/day"', '1/hour/day' ],
+              [ '","', ',' ], [ '" "', 'empty' ],
+              [ qq("1/\x01hour"), '1/\x01hour' ],
+              [ qq("1/h\xc3\xbc"), '1/h' ],
+              [ '"1 per ' . 'x' x 5000 . '"', 'xxx...' ]) {
+    my ($string, $part) = @$case;
+    for my $directive (qw(RateLimit RateLimitDefault)) {
+        refuses("$directive $string", $part);
+    }
+    refuses("RateLimitApplication $string", $part);
+    refuses("RateLimitShared $string scope=x", $part);
+}
+for my $directive (qw(RateLimit RateLimitShared RateLimitDefault
+                      RateLimitApplication)) {
+    my $scope = $directive eq 'RateLimitShared' ? ' scope=x' : '';
+    refuses($directive, 'the limit string is missing', '10 per hour');
+    refuses(qq($directive ""$scope), 'the limit string is empty');
+    refuses("$directive 10 per hour$scope", '"10"', 'stands in quotes');
+    refuses("$directive 10/hour per day$scope", '"per" is not an option (name=value)', 'quotes');
+    refuses(qq($directive "%{env:PLAN}"$scope), '"%{env:PLAN}" holds an expression', '10 per hour');
+    refuses(qq($directive "10/hour$scope), 'the quote is never closed', '10/hour');
+    refuses(qq($directive "10/hour"key=a$scope), 'no blank after the closing quote');
+    refuses(qq($directive @{[join ',', ('1/hour') x 33]}$scope), 'more than 32 limits');
+    accepts(qq($directive @{[join ',', ('1/hour') x 32]}$scope));
+}
+
+### Options
+
+for my $option ('key=%{REMOTE_ADDR}', 'key="%{req:X-Api-Key}"',
+                "key='%{REMOTE_USER}'", '"key=%{HTTP_HOST} %{REMOTE_ADDR}"',
+                'key=%{REMOTE_USER} key=%{REMOTE_ADDR}', 'KEY=all',
+                'methods=GET', 'methods=GET,POST', 'methods=get,post',
+                'methods="GET, POST"', 'methods=GET,HEAD', 'methods=HEAD,GET',
+                'methods=PROPFIND', 'methods=POST,POST',
+                'per_method=on', 'per_method=Off', 'per_method=ON',
+                'cost=0', 'cost=1', 'cost=2147483647', 'cost=007',
+                (map { "strategy=$_" } qw(fixed-window moving-window
+                    sliding-window-counter gcra GCRA)),
+                'strategy=gcra burst=1', 'burst=2147483647 strategy=gcra',
+                'name=login', 'name=a/b:c,d;e{f}=g', 'name=' . 'x' x 128,
+                'error_message=stop', 'error_message="Slow down, please"',
+                q(error_message='say "please"'), 'error_message="100%"',
+                q(error_message="a \"quoted\" word and a \\\\")) {
+    accepts("RateLimit 10/hour $option");
+    accepts("RateLimitDefault 10/hour $option");
+    accepts("RateLimitApplication 10/hour $option");
+    accepts("RateLimitShared 10/hour scope=x $option");
+}
+accepts("RateLimit 10/hour override_defaults=$_") for qw(on off On OFF);
+accepts('RateLimitShared 10/hour scope=x override_defaults=off');
+accepts('RateLimit 10/hour scope=%{HTTP_HOST}');
+accepts('RateLimitDefault 10/hour scope="%{HTTP_HOST} x"');
+accepts('RateLimitShared 10/hour scope="%{HTTP_HOST}"');
+accepts("RegisterHttpMethod BREW\nRateLimitDefault 10/hour methods=brew,GET");
+accepts("RegisterHttpMethod Stir\nRateLimitDefault 10/hour methods=Stir");
+
+for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
+              [ 'key="%{HTTP_HOST"', 'key="%{HTTP_HOST" is not a valid expression' ],
+              [ 'key=""', 'option key has no value' ], [ 'key=', 'option key has no value' ],
+              [ 'methods=', 'option methods has no value' ],
+              [ 'methods=NOPE', 'methods=', '"NOPE" is not a method', 'RegisterHttpMethod' ],
+              [ 'methods=GET,NOPE', '"NOPE" is not a method' ],
+              [ 'methods=GET,,POST', '"" is not a method' ],
+              [ 'methods=GET,', '"" is not a method' ],
+              [ 'methods=GET;POST', '"GET;POST" is not a method' ],
+              [ 'methods="GET POST"', '"GET POST" is not a method' ],
+              [ 'methods=HEAD', 'name GET' ],
+              [ 'methods=POST,HEAD', 'name GET' ],
+              [ 'per_method=yes', 'per_method="yes" is not On or Off' ],
+              [ 'per_method=1', 'per_method="1" is not On or Off' ],
+              [ 'per_method=', 'option per_method has no value' ],
+              (map { [ "cost=$_", qq(cost="$_" $COST) ] }
+                   qw(-1 2147483648 one 1.5 1x +1 0x10 99999999999999999999
+                      %{HTTP_HOST})),
+              [ 'cost=" 1"', 'cost=" 1"', $COST ],
+              [ 'strategy=leaky', 'strategy="leaky" is not a strategy', $STRATEGIES ],
+              [ 'strategy=', 'option strategy has no value' ],
+              [ 'burst=0 strategy=gcra', 'burst="0" is not a whole number from 1 to 2147483647' ],
+              [ 'burst=x strategy=gcra', 'burst="x"' ],
+              [ 'burst=2147483648 strategy=gcra', 'burst="2147483648"' ],
+              (map { [ "burst=5 strategy=$_", 'burst=5', 'strategy=gcra' ] }
+                   qw(fixed-window moving-window sliding-window-counter)),
+              [ 'burst=5', 'burst=5', 'strategy=gcra', 'RateLimitStrategy gcra' ],
+              [ 'name=', 'option name has no value' ],
+              [ 'name="a b"', 'name="a b" is not a name', 'printable ASCII' ],
+              [ q(name='a"b'), 'is not a name' ], [ q(name="a'b"), 'is not a name' ],
+              [ 'name=a\\b', 'is not a name' ], [ "name=a\x7fb", 'name="a\x7Fb" is not a name' ],
+              [ "name=caf\xc3\xa9", 'name="caf\xC3\xA9" is not a name' ],
+              [ 'name=' . 'x' x 129, 'xxx..."', 'is not a name' ],
+              [ 'error_message=', 'option error_message has no value' ],
+              [ 'error_message="for %{REMOTE_ADDR}"', 'holds an expression', 'plain text' ],
+              [ 'error_message="open', 'the quote is never closed' ],
+              [ 'error_message=two words', '"words" is not an option' ],
+              [ 'error_message="a"b', 'no blank after the closing quote' ],
+              [ 'key', '"key" is not an option (name=value)' ],
+              [ '=x', '"=x" is not an option' ],
+              [ 'key =x', '"key" is not an option' ],
+              (map { [ "$_=x", qq(option "$_" is not known) ] }
+                   qw(keys limit Cost2 rate exempt_when deduct_when on_breach
+                      status reserve phase meta dry_run)),
+              ["foo\x1b=x", '"foo\x1B=x" is not an option' ],
+              [ 'cost=1 cost=2', 'option cost is given twice', '"2"' ],
+              [ 'cost=1 COST=1', 'option cost is given twice' ],
+              [ 'name=a name=a', 'option name is given twice' ],
+              [ 'methods=GET methods=POST', 'option methods is given twice' ],
+              [ 'per_method=on per_method=on', 'option per_method is given twice' ],
+              [ 'strategy=gcra strategy=gcra', 'option strategy is given twice' ],
+              [ 'error_message=a error_message=b', 'option error_message is given twice' ]) {
+    my ($option, @parts) = @$case;
+    my $names_options = grep { /option \(name|is not known/ } @parts;
+    refuses("RateLimit 10/hour $option", @parts, $names_options ? $OPTIONS : ());
+    refuses("RateLimitDefault 10/hour $option", @parts, $names_options ? $FEWER : ());
+    refuses("RateLimitApplication 10/hour $option", @parts, $names_options ? $FEWER : ());
+    refuses("RateLimitShared 10/hour scope=x $option", @parts);
+}
+
+refuses('RateLimit "10/hour,20/day" name=a', 'name="a" belongs to one limit', 'there are 2');
+refuses('RateLimitDefault "10/hour;20/day;1/s" name=a', 'there are 3');
+refuses('RateLimit 10/hour override_defaults=maybe', 'override_defaults="maybe" is not On or Off');
+refuses('RateLimit 10/hour scope=', 'option scope has no value');
+refuses('RateLimit 10/hour scope=%{NOPE}', 'scope="%{NOPE}" is not a valid expression');
+refuses('RateLimit 10/hour scope=a scope=b', 'option scope is given twice');
+refuses('RateLimit 10/hour override_defaults=on override_defaults=on', 'given twice');
+
+### Options that make no sense where they stand
+
+refuses('RateLimitDefault 10/hour override_defaults=on',
+        'option "override_defaults" makes no sense here', $FEWER);
+refuses('RateLimitApplication 10/hour override_defaults=off',
+        'option "override_defaults" makes no sense here', $FEWER);
+refuses('RateLimitApplication 10/hour scope=x',
+        'option "scope" makes no sense here', $FEWER);
+refuses('RateLimitShared 10/hour', 'scope= is missing', 'scope=api');
+refuses('RateLimitShared 10/hour cost=2', 'scope= is missing');
+accepts("RateLimitStrategy gcra\nRateLimitDefault 10/hour burst=5");
+accepts("RateLimitDefault 10/hour burst=5\nRateLimitStrategy gcra");
+accepts("<Location /a>\nRateLimit 10/hour burst=5\nRateLimitStrategy gcra\n</Location>");
+accepts("RateLimitStrategy gcra\n<Location /a>\nRateLimit 10/hour burst=5\n</Location>");
+accepts("RateLimitStrategy gcra\n<VirtualHost *:81>\nRateLimitDefault 10/hour burst=5\n</VirtualHost>");
+accepts("<VirtualHost *:81>\nRateLimitStrategy gcra\nRateLimitDefault 10/hour burst=5\n</VirtualHost>");
+refuses("<Location /a>\nRateLimit 10/hour burst=5\nRateLimitStrategy moving-window\n</Location>\nRateLimitStrategy gcra",
+        'burst=5', 'strategy=gcra');
+refuses("<VirtualHost *:81>\nRateLimitStrategy gcra\n</VirtualHost>\n<VirtualHost *:82>\nRateLimitApplication 10/hour burst=5\n</VirtualHost>" =~ s/^/# RateLimitApplication\n/r,
+        'burst=5', 'strategy=gcra');
+
+### Exemptions
+
+accepts("RateLimitExempt $_")
+    for '', 'On', 'off', 'ALL', 'default', 'application meta', 'ancestors',
+        'descendents', 'descendants', 'Default Application',
+        'application default meta ancestors descendents', 'meta meta';
+refuses('RateLimitExempt everything', '"everything" is not On, Off, All, '
+        . 'application, default, meta, ancestors, descendents or descendants');
+refuses('RateLimitExempt default parents', '"parents" is not On');
+refuses('RateLimitExempt On default', '"On" stands alone, without "default"');
+refuses('RateLimitExempt default All', '"All" stands alone, without "default"');
+refuses('RateLimitExempt Off On', 'stands alone');
+refuses('RateLimitExempt default,meta', '"default,meta" is not On');
+
+### Storage
+
+accepts("RateLimitStorage $_") for 'shm://', 'SHM://';
+refuses('RateLimitStorage', "the storage's URI is missing", 'shm://');
+refuses('RateLimitStorage nowhere', '"nowhere" is not a storage URI', 'shm');
+refuses('RateLimitStorage nosuch://host/', 'nosuch', 'shm');
+refuses('RateLimitStorage shm:// size', '"size" is not an option (name=value)');
+refuses('RateLimitStorage shm:// size=', 'option size has no value');
+refuses('RateLimitStorage shm:// size=1M size=2M', 'option size is given twice');
+refuses('RateLimitStorage shm:// "size=1M', 'the quote is never closed');
+refuses("<Location /a>\nRateLimitStorage shm://\n</Location>",
+        'not allowed in a section', 'for the whole server or in a <VirtualHost>');
+{
+    my (undef, $output) = RateLimit::Httpd->config_test(
+        'RateLimitStorage nosuch://user:hush@host/0');
+    unlike($output, qr/hush/, 'a password is not shown');
+    (undef, $output) = RateLimit::Httpd->config_test(
+        'RateLimitStorage shm:// password=hush password=hush2');
+    unlike($output, qr/hush/, 'nor an option');
+}
+
+### Places
+
+for my $block (qw(Location LocationMatch Directory DirectoryMatch Files
+                  FilesMatch Proxy)) {
+    my $module = $block eq 'Proxy' ? { modules => ['proxy'] } : {};
+    my ($exit, $output) = RateLimit::Httpd->config_test(
+        qq(<$block "/x">\nRateLimit 10/hour\nRateLimitShared 5/hour scope=x\n)
+        . qq(RateLimitExempt default\nRateLimitEndpoint e\n</$block>), $module);
+    is($exit, 0, "<$block> takes limits") or diag($output);
+}
+accepts("<If \"%{HTTP_HOST} == 'x'\">\nRateLimit 10/hour\n</If>\n<ElseIf true>\nRateLimit 5/hour\n</ElseIf>\n<Else>\nRateLimit 1/hour\n</Else>");
+accepts("<VirtualHost *:81>\nRateLimitDefault 10/hour\nRateLimitApplication 5/hour\nRateLimitEngine Off\n<Location /a>\nRateLimit 1/hour\n</Location>\n</VirtualHost>");
+accepts("<IfModule ratelimit_ext_module>\nRateLimitDefault 1/hour\n</IfModule>");
+refuses("# at server level\n$_", 'not allowed outside of sections', $SECTION,
+        'RateLimitDefault or RateLimitApplication')
+    for 'RateLimit 10/hour', 'RateLimitShared 10/hour scope=x', 'RateLimitExempt';
+refuses("<VirtualHost *:81>\nRateLimit 10/hour\n</VirtualHost>", 'not allowed outside of sections');
+for my $line ('RateLimitDefault 10/hour', 'RateLimitApplication 10/hour') {
+    refuses("<$_>\n$line\n</@{[(split)[0]]}>", 'not allowed in a section',
+            'for the whole server or in a <VirtualHost>')
+        for 'Location /a', 'Directory /', 'Files x', 'If true';
+}
+for my $limit ('Limit POST', 'LimitExcept GET') {
+    my $end = (split ' ', $limit)[0];
+    refuses("<Location /a>\n<$limit>\n$_\n</$end>\n</Location>",
+            'not allowed within <Limit> or <LimitExcept>', 'methods=')
+        for 'RateLimit 10/hour', 'RateLimitShared 10/hour scope=x',
+            'RateLimitExempt', 'RateLimitEndpoint e', 'RateLimitEngine Off',
+            'RateLimitStrategy gcra', 'RateLimitKey x', 'RateLimitHeaders On',
+            'RateLimitStatus 429', 'RateLimitCharge all';
+}
+{
+    my ($exit, $output) = RateLimit::Httpd->config_test('RateLimitNonsense 1');
+    ok($exit && $output =~ /Invalid command 'RateLimitNonsense'/,
+       'a directive that does not exist');
+}
+
+done_testing();
