@@ -1,20 +1,55 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * The front door: the module record and the registration of hooks.
+ * mod_ratelimit_ext: limits on how often clients may ask.
+ *
+ * The front door: the module's record and its hooks. How the parts fit
+ * together is in docs/architecture.md.
  */
 
 #include "httpd.h"
 #include "http_config.h"
+#include "http_request.h"
+#include "ap_provider.h"
 
-module AP_MODULE_DECLARE_DATA ratelimit_ext_module;
+#include "http/config.h"
+#include "http/engine.h"
+#include "http/headers.h"
+#include "http/key.h"
+#include "http/lifecycle.h"
+#include "http/refusal.h"
 
-static void rlx_register_hooks(apr_pool_t *p)
+static void register_hooks(apr_pool_t *p)
 {
+    /* What an expression may look at has been set by then (mod_env runs in
+     * the middle, mod_rewrite first); what makes subrequests and redirects
+     * (mod_dir, last) comes after. */
+    static const char *const before_us[] = {
+        "mod_env.c", "mod_headers.c", "mod_rewrite.c", "mod_setenvif.c", NULL
+    };
+    static const char *const after_us[] = {
+        "mod_dir.c", "mod_negotiation.c", NULL
+    };
+
+    ap_register_provider(p, RLX_STORAGE_GROUP, "shm", RLX_STORAGE_VERSION,
+                         &rlx_shm_provider);
+    ap_hook_check_config(rlx_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(rlx_lifecycle_post_config, NULL, NULL,
+                        APR_HOOK_MIDDLE);
+    ap_hook_child_init(rlx_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
+    ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    rlx_key_register(p);
+    rlx_headers_register(p);
+    rlx_refusal_register(p);
 }
 
 AP_DECLARE_MODULE(ratelimit_ext) = {
     STANDARD20_MODULE_STUFF,
-    NULL, NULL, NULL, NULL, NULL,
-    rlx_register_hooks
+    rlx_dir_create,
+    rlx_dir_merge,
+    rlx_server_create,
+    rlx_server_merge,
+    rlx_directives,
+    register_hooks
 };

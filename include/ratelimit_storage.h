@@ -35,6 +35,9 @@ extern "C" {
 #define RLX_STORAGE_GROUP   "ratelimit-storage"
 #define RLX_STORAGE_VERSION "0"
 
+/** The most counters that one call of decide() or look() is given. */
+#define RLX_STORAGE_BATCH_MAX 64
+
 /** Flag of a provider: rlx_counter_t's scope and key texts are used. */
 #define RLX_STORAGE_WANTS_TEXT 0x01u
 
@@ -142,7 +145,7 @@ typedef struct rlx_storage_provider_t {
      * @param instance the storage
      * @param mode     what is charged if a counter has no room
      * @param counters n counters in the order of their importance
-     * @param n        how many, 1 or more
+     * @param n        how many, 1 to RLX_STORAGE_BATCH_MAX
      * @param now      wall clock; a storage with a clock of its own that all
      *                 its users share may use that in its place
      * @param verdicts n verdicts, filled in on success

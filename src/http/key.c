@@ -6,6 +6,8 @@
 
 #include "http/key.h"
 
+#include <arpa/inet.h>
+
 #include <apr_network_io.h>
 #include <apr_strings.h>
 

@@ -56,6 +56,8 @@ typedef struct rlx_request_t {
     int headers;
     /** Status of the refusal. */
     int status;
+    /** Seconds after which a refused request has room, at least 1. */
+    apr_int64_t wait_sec;
 } rlx_request_t;
 
 /** The record of a client request, found from any of its internal redirects.

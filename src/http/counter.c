@@ -1,0 +1,247 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * Names of counters. For storages on this machine a name is 128 bits, put
+ * together from ids that were hashed when the configuration was read; only
+ * the key, and parts that are expressions, are hashed for each request.
+ */
+
+#include "http/counter.h"
+
+#include <apr_strings.h>
+
+void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
+                        const rlx_dir_t *dir, int wants_text)
+{
+    memset(counting, 0, sizeof(*counting));
+    counting->r = r;
+    counting->sv = rlx_server_of(r->server);
+    counting->dir = dir;
+    counting->wants_text = wants_text;
+}
+
+/** The name that RateLimitEndpoint gives; NULL: the section's own. */
+static const char *endpoint_name(request_rec *r, const rlx_section_t *section)
+{
+    const char *name = section->endpoint
+                       ? rlx_value_of(r, section->endpoint) : "";
+
+    return *name ? name : NULL;
+}
+
+/** The id of an endpoint. Remembered: most limits of a request share it. */
+static rlx_id_t endpoint_id(rlx_counting_t *counting,
+                            const rlx_section_t *section)
+{
+    const char *name;
+
+    if (counting->endpoint_known && counting->endpoint == section) {
+        return counting->endpoint_id;
+    }
+    if (!section) {
+        memset(&counting->endpoint_id, 0, sizeof(counting->endpoint_id));
+    }
+    else if ((name = endpoint_name(counting->r, section)) != NULL) {
+        counting->endpoint_id = rlx_id_of(rlx_secret(), RLX_ID_ENDPOINT, name,
+                                          strlen(name));
+    }
+    else {
+        counting->endpoint_id = section->id;
+    }
+    counting->endpoint = section;
+    counting->endpoint_known = 1;
+    return counting->endpoint_id;
+}
+
+/** The strategy that a rule is counted by. An umbrella has one counter over
+ *  its server, so it keeps to the strategy of the server that declares it
+ *  whatever a section says. */
+static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
+                                  const rlx_rule_t *rule)
+{
+    const rlx_dir_t *dir = counting->dir;
+
+    if (rule->options->strategy != RLX_UNSET) {
+        return (rlx_strategy_e)rule->options->strategy;
+    }
+    if (rule->kind == RLX_RULE_APPLICATION) {
+        dir = rlx_dir_of(rule->owner->server->lookup_defaults);
+    }
+    return dir && dir->strategy != RLX_UNSET ? (rlx_strategy_e)dir->strategy
+                                             : RLX_FIXED_WINDOW;
+}
+
+/** The part of a counter's id that says where it counts. */
+static rlx_id_t scope_id(rlx_counting_t *counting,
+                         const rlx_holding_t *holding)
+{
+    const rlx_rule_t *rule = holding->rule;
+    const rlx_options_t *options = rule->options;
+    request_rec *r = counting->r;
+    rlx_id_t id;
+
+    switch (rule->kind) {
+    case RLX_RULE_APPLICATION:
+        id = rule->owner->id;
+        break;
+    case RLX_RULE_SHARED:
+        id = rule->owner->id;
+        if (holding->declared_in && holding->declared_in->is_htaccess) {
+            id = rlx_id_mix(id, holding->declared_in->id);
+        }
+        break;
+    default:
+        id = rlx_id_mix(counting->sv->id,
+                        endpoint_id(counting, holding->endpoint));
+        break;
+    }
+    if (options->scope) {
+        const char *scope = rlx_value_of(r, options->scope);
+
+        id = rlx_id_mix(id, rlx_id_of(rlx_secret(), RLX_ID_SCOPE, scope,
+                                      strlen(scope)));
+    }
+    if (options->per_method) {
+        id = rlx_id_mix(id, rlx_id_of(rlx_secret(), RLX_ID_METHOD, r->method,
+                                      strlen(r->method)));
+    }
+    return id;
+}
+
+/** Text with % and : as %25 and %3A, so that parts can be joined by colons
+ *  and no two lists of parts give the same text. */
+static const char *part(apr_pool_t *p, const char *text)
+{
+    apr_size_t extra = 0;
+    char *out, *to;
+
+    for (const char *c = text; *c; c++) {
+        extra += (*c == '%' || *c == ':') ? 2 : 0;
+    }
+    if (!extra) {
+        return text;
+    }
+    to = out = apr_palloc(p, strlen(text) + extra + 1);
+    for (const char *c = text; *c; c++) {
+        if (*c == '%' || *c == ':') {
+            memcpy(to, *c == '%' ? "%25" : "%3A", 3);
+            to += 3;
+        }
+        else {
+            *to++ = *c;
+        }
+    }
+    *to = '\0';
+    return out;
+}
+
+/** Fill in the readable parts of a counter's name. */
+static void give_text(const rlx_counting_t *counting,
+                      const rlx_decision_t *decision, rlx_counter_t *counter)
+{
+    static const char *const kinds[] = { "endpoint", "shared", "endpoint",
+                                         "application" };
+    const rlx_rule_t *rule = decision->rule;
+    const rlx_options_t *options = rule->options;
+    request_rec *r = counting->r;
+    const rlx_server_t *sv = rule->kind == RLX_RULE_APPLICATION
+                             || rule->kind == RLX_RULE_SHARED
+                             ? rule->owner : counting->sv;
+    const char *where = rule->kind == RLX_RULE_APPLICATION
+                        ? "" : rlx_decision_scope(r, decision);
+    const char *more = options->scope && rule->kind != RLX_RULE_SHARED
+                       ? rlx_value_of(r, options->scope) : "";
+
+    counter->scope = apr_pstrcat(r->pool, sv->key_prefix
+                                 ? part(r->pool, sv->key_prefix) : "", ":",
+                                 part(r->pool, sv->name), ":",
+                                 kinds[rule->kind], ":",
+                                 part(r->pool, where), ":",
+                                 part(r->pool, more), ":",
+                                 options->per_method
+                                 ? part(r->pool, r->method) : "", ":",
+                                 options->name ? part(r->pool, options->name)
+                                               : "", NULL);
+    counter->scope_len = strlen(counter->scope);
+    counter->key = decision->key;
+    counter->key_len = strlen(decision->key);
+}
+
+/** The key of a rule; the common one is worked out once. */
+static const rlx_key_t *key_of(rlx_counting_t *counting,
+                               const rlx_options_t *options, rlx_key_t *own)
+{
+    if (options->keys) {
+        rlx_key_of(counting->r, counting->dir, options, own);
+        return own;
+    }
+    if (!counting->common_key.text) {
+        rlx_key_of(counting->r, counting->dir, options,
+                   &counting->common_key);
+    }
+    return &counting->common_key;
+}
+
+int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
+                   rlx_decision_t *decision, rlx_counter_t *counter)
+{
+    const rlx_rule_t *rule = holding->rule;
+    const rlx_options_t *options = rule->options;
+    rlx_strategy_e strategy = strategy_of(counting, rule);
+    rlx_key_t own;
+    const rlx_key_t *key = key_of(counting, options, &own);
+
+    if (!key->len) {
+        return 0;
+    }
+    decision->rule = rule;
+    decision->limit = &rule->limit[strategy];
+    decision->endpoint = holding->endpoint;
+    decision->key = key->text;
+    decision->key_is_public = key->is_public;
+    decision->id = rlx_id_mix(rlx_id_mix(key->id, rule->id[strategy]),
+                              scope_id(counting, holding));
+
+    counter->limit = decision->limit;
+    counter->id = decision->id;
+    counter->cost = options->cost;
+    counter->is_named = options->name != NULL;
+    counter->key_is_public = key->is_public;
+    counter->scope = counter->key = NULL;
+    counter->scope_len = counter->key_len = 0;
+    if (counting->wants_text) {
+        give_text(counting, decision, counter);
+    }
+    return 1;
+}
+
+const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
+{
+    const rlx_rule_t *rule = decision->rule;
+    const char *name;
+
+    switch (rule->kind) {
+    case RLX_RULE_APPLICATION:
+        return rule->owner->name;
+    case RLX_RULE_SHARED:
+        return rlx_value_of(r, rule->options->scope);
+    default:
+        if (!decision->endpoint) {
+            return rlx_server_of(r->server)->name;
+        }
+        name = endpoint_name(r, decision->endpoint);
+        return name ? name : decision->endpoint->name;
+    }
+}
+
+const char *rlx_decision_key(request_rec *r, const rlx_decision_t *decision)
+{
+    rlx_id_t id;
+
+    if (decision->key_is_public) {
+        return decision->key;
+    }
+    id = rlx_id_of(rlx_secret(), RLX_ID_KEY, decision->key,
+                   strlen(decision->key));
+    return apr_psprintf(r->pool, "#%016" APR_UINT64_T_HEX_FMT, id.word[0]);
+}

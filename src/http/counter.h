@@ -1,0 +1,52 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  counter.h
+ * @brief From a limit that holds for a request to the counter that a storage
+ *        is asked for: one per (prefix, scope, key, limit, strategy).
+ */
+
+#ifndef RLX_HTTP_COUNTER_H
+#define RLX_HTTP_COUNTER_H
+
+#include "http/key.h"
+#include "http/request.h"
+
+/** What counters of one request have in common; worked out once. */
+typedef struct rlx_counting_t {
+    request_rec *r;
+    const rlx_server_t *sv;
+    /** May be NULL. */
+    const rlx_dir_t *dir;
+    /** Not 0: the storage wants scope and key as text. */
+    int wants_text;
+    /** The key of rules without key=; text NULL until it is needed. */
+    rlx_key_t common_key;
+    /** The endpoint last worked out, and its id. */
+    const rlx_section_t *endpoint;
+    rlx_id_t endpoint_id;
+    int endpoint_known;
+} rlx_counting_t;
+
+/** Begin a request's counters. */
+void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
+                        const rlx_dir_t *dir, int wants_text);
+
+/**
+ * Work out the counter of one limit.
+ * @param decision filled in but for its verdict
+ * @param counter  filled in
+ * @return 1, or 0 if the limit is skipped since its key is empty
+ */
+int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
+                   rlx_decision_t *decision, rlx_counter_t *counter);
+
+/** The scope of a decision as people read it: the endpoint, the shared
+ *  scope, or the server. From r->pool or the configuration. */
+const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision);
+
+/** The key of a decision as it may be shown: public keys as they are, others
+ *  hashed. From r->pool. */
+const char *rlx_decision_key(request_rec *r, const rlx_decision_t *decision);
+
+#endif /* RLX_HTTP_COUNTER_H */

@@ -1,0 +1,151 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * Response fields. They are set by an output filter that runs after
+ * mod_cache's, so that a cached response never carries those of the client
+ * that it was made for, and just before the head is written, so that they say
+ * what is left then.
+ */
+
+#include "http/headers.h"
+
+#include <apr_strings.h>
+
+#include "http_protocol.h"
+#include "http_request.h"
+#include "util_filter.h"
+
+#define FILTER_NAME "RATELIMIT_HEADERS"
+
+const char *rlx_policy_name(const rlx_decision_t *decision)
+{
+    const char *name = decision->rule->options->name;
+
+    return name ? name : decision->limit->text;
+}
+
+/** Microseconds to seconds, rounded up. */
+static apr_int64_t seconds_up(rlx_usec_t usec)
+{
+    return usec / APR_USEC_PER_SEC + (usec % APR_USEC_PER_SEC > 0);
+}
+
+/** Set a field that no one else's value may stand beside. */
+static void set_field(request_rec *r, const char *name, const char *value)
+{
+    apr_table_unset(r->err_headers_out, name);
+    apr_table_setn(r->headers_out, name, value);
+}
+
+static const char *number(request_rec *r, apr_int64_t value)
+{
+    return apr_psprintf(r->pool, "%" APR_INT64_T_FMT, value);
+}
+
+/** X-RateLimit-*: one limit speaks for all. */
+static void x_ratelimit(request_rec *r, const rlx_request_t *request)
+{
+    const rlx_decision_t *decision = rlx_request_spokesman(request);
+
+    set_field(r, "X-RateLimit-Limit", number(r, decision->limit->count));
+    set_field(r, "X-RateLimit-Remaining",
+              number(r, decision->verdict.remaining));
+    set_field(r, "X-RateLimit-Reset",
+              number(r, seconds_up(decision->verdict.reset_at)));
+}
+
+/** RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10:
+ *  lists of structured strings with parameters. Names hold no character that
+ *  needs escaping there: the configuration sees to that. */
+static void ietf(request_rec *r, const rlx_request_t *request)
+{
+    const char *policies = NULL, *states = NULL;
+
+    for (int i = 0; i < request->decisions->nelts; i++) {
+        const rlx_decision_t *decision = &APR_ARRAY_IDX(request->decisions, i,
+                                                        rlx_decision_t);
+        const char *name = rlx_policy_name(decision);
+        rlx_usec_t left = decision->verdict.reset_at - request->now_usec;
+
+        policies = apr_psprintf(r->pool, "%s%s\"%s\";q=%u;w=%"
+                                APR_INT64_T_FMT, policies ? policies : "",
+                                policies ? ", " : "", name,
+                                decision->limit->count,
+                                seconds_up(decision->limit->window_usec));
+        states = apr_psprintf(r->pool, "%s%s\"%s\";r=%u;t=%" APR_INT64_T_FMT,
+                              states ? states : "", states ? ", " : "", name,
+                              decision->verdict.remaining,
+                              seconds_up(left > 0 ? left : 0));
+    }
+    set_field(r, "RateLimit-Policy", policies);
+    set_field(r, "RateLimit", states);
+}
+
+static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    request_rec *r = f->r;
+    const rlx_request_t *request = rlx_request_find(r);
+
+    if (request && request->decisions->nelts) {
+        if (request->headers & RLX_HEADERS_X) {
+            x_ratelimit(r, request);
+        }
+        if (request->headers & RLX_HEADERS_IETF) {
+            ietf(r, request);
+        }
+    }
+    ap_remove_output_filter(f);
+    return ap_pass_brigade(f->next, bb);
+}
+
+/** The time after which the same request would have room by every limit
+ *  that refused it. */
+static rlx_usec_t retry_at(const rlx_request_t *request)
+{
+    rlx_usec_t latest = request->now_usec;
+
+    for (int i = 0; i < request->decisions->nelts; i++) {
+        const rlx_decision_t *decision = &APR_ARRAY_IDX(request->decisions, i,
+                                                        rlx_decision_t);
+        rlx_usec_t at = decision->verdict.retry_at;
+
+        /* It can never have room: a window is as good as any other time. */
+        if (at == RLX_NEVER) {
+            at = request->now_usec + decision->limit->window_usec;
+        }
+        if (!decision->verdict.has_room && at > latest) {
+            latest = at;
+        }
+    }
+    return latest;
+}
+
+void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
+{
+    request->wait_sec = seconds_up(retry_at(request) - request->now_usec);
+    if (request->wait_sec < 1) {
+        request->wait_sec = 1;
+    }
+    apr_table_setn(r->err_headers_out, "Retry-After",
+                   number(r, request->wait_sec));
+    /* RFC 6585: a 429 must not be stored; nor any other refusal of ours. */
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+}
+
+/** The insert_filter and insert_error_filter hooks. */
+static void headers_insert(request_rec *r)
+{
+    const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
+
+    if (request && request->headers && request->decisions->nelts) {
+        ap_add_output_filter(FILTER_NAME, NULL, r, r->connection);
+    }
+}
+
+void rlx_headers_register(apr_pool_t *p)
+{
+    ap_register_output_filter(FILTER_NAME, headers_filter, NULL,
+                              (ap_filter_type)(AP_FTYPE_PROTOCOL - 1));
+    ap_hook_insert_filter(headers_insert, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_insert_error_filter(headers_insert, NULL, NULL, APR_HOOK_LAST);
+}

@@ -1,0 +1,168 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * The body of a refusal. httpd makes its own error page as for any error
+ * (so that ErrorDocument, keepalive and HEAD are what they always are), and
+ * a filter puts a body of the right media type in the page's place.
+ */
+
+#include "http/refusal.h"
+
+#include <apr_strings.h>
+
+#include "http_core.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "mod_core.h"
+#include "util_filter.h"
+
+#include "http/accept.h"
+#include "http/headers.h"
+#include "http/json.h"
+#include "http/request.h"
+
+#define FILTER_NAME "RATELIMIT_REFUSAL"
+
+/** From the registry that draft-ietf-httpapi-ratelimit-headers-10 makes. */
+#define PROBLEM_TYPE \
+    "https://iana.org/assignments/http-problem-types#quota-exceeded"
+#define PROBLEM_TITLE \
+    "Request cannot be satisfied as assigned quota has been exceeded"
+
+/** What a refusal says: the message, or the limit. */
+static const char *detail_of(const rlx_request_t *request)
+{
+    const rlx_decision_t *breached = request->breached;
+    const char *message = breached->rule->options->error_message;
+
+    return message ? message : breached->limit->text;
+}
+
+/** "429 Too Many Requests". */
+static const char *status_text(const request_rec *r)
+{
+    return r->status_line ? r->status_line
+                          : ap_get_status_line_ex(r->pool, r->status);
+}
+
+/** The names of all limits without room, as a JSON array. */
+static const char *violated(request_rec *r, const rlx_request_t *request)
+{
+    const char *names = "";
+
+    for (int i = 0; i < request->decisions->nelts; i++) {
+        const rlx_decision_t *decision = &APR_ARRAY_IDX(request->decisions, i,
+                                                        rlx_decision_t);
+
+        if (!decision->verdict.has_room) {
+            names = apr_pstrcat(r->pool, names, *names ? "," : "",
+                                rlx_json_string(r->pool,
+                                                rlx_policy_name(decision)),
+                                NULL);
+        }
+    }
+    return apr_pstrcat(r->pool, "[", names, "]", NULL);
+}
+
+/** RFC 9457. */
+static const char *body_json(request_rec *r, const rlx_request_t *request)
+{
+    return apr_psprintf(r->pool, "{\"type\":\"" PROBLEM_TYPE "\","
+                        "\"title\":\"" PROBLEM_TITLE "\",\"status\":%d,"
+                        "\"detail\":%s,\"violated-policies\":%s}\n",
+                        r->status,
+                        rlx_json_string(r->pool, detail_of(request)),
+                        violated(r, request));
+}
+
+static const char *body_html(request_rec *r, const rlx_request_t *request)
+{
+    const char *status = ap_escape_html(r->pool, status_text(r));
+    const char *detail = ap_escape_html(r->pool, detail_of(request));
+
+    return apr_psprintf(r->pool, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
+                        "<meta charset=\"utf-8\"><title>%s</title></head>\n"
+                        "<body><h1>%s</h1>\n<p>%s</p>\n<p>Please try again in "
+                        "%" APR_INT64_T_FMT " second%s.</p>\n</body></html>\n",
+                        status, status, detail, request->wait_sec,
+                        request->wait_sec == 1 ? "" : "s");
+}
+
+static const char *body_text(request_rec *r, const rlx_request_t *request)
+{
+    return apr_pstrcat(r->pool, status_text(r), ": ", detail_of(request), "\n",
+                       NULL);
+}
+
+/** The forms, the module's favourite first. */
+static const struct {
+    const char *content_type;
+    const char *(*body)(request_rec *r, const rlx_request_t *request);
+} forms[] = {
+    { "application/problem+json", body_json },
+    { "application/json", body_json },
+    { "text/html; charset=utf-8", body_html },
+    { "text/plain; charset=utf-8", body_text },
+};
+
+/** Which form the client wants. One that wants none of them gets text. */
+static int form_for(const request_rec *r)
+{
+    static const char *const types[] = {
+        "application/problem+json", "application/json", "text/html",
+        "text/plain", NULL
+    };
+    int form = rlx_accept_choose(apr_table_get(r->headers_in, "Accept"),
+                                 types);
+
+    return form < 0 ? 3 : form;
+}
+
+/** Passes our body on with the first call; drops all else. */
+static apr_status_t refusal_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    request_rec *r = f->r;
+    const rlx_request_t *request = rlx_request_find(r);
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    apr_bucket_brigade *ours;
+    const char *body;
+    int form;
+
+    apr_brigade_cleanup(bb);
+    if (f->ctx) {
+        return APR_SUCCESS;
+    }
+    f->ctx = f;
+    form = form_for(r);
+    body = forms[form].body(r, request);
+    ap_set_content_type(r, forms[form].content_type);
+    ap_set_content_length(r, (apr_off_t)strlen(body));
+    apr_table_mergen(r->headers_out, "Vary", "Accept");
+
+    ours = apr_brigade_create(r->pool, alloc);
+    if (!r->header_only) {
+        APR_BRIGADE_INSERT_TAIL(ours, apr_bucket_immortal_create(
+                                          body, strlen(body), alloc));
+    }
+    APR_BRIGADE_INSERT_TAIL(ours, apr_bucket_eos_create(alloc));
+    return ap_pass_brigade(f->next, ours);
+}
+
+/** The insert_error_filter hook: httpd is about to send an error page. The
+ *  administrator's own ErrorDocument takes precedence. */
+static void refusal_insert(request_rec *r)
+{
+    const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
+
+    if (request && request->refused_in == r && r->status == request->status
+        && !ap_response_code_string(r, ap_index_of_response(r->status))) {
+        ap_add_output_filter(FILTER_NAME, NULL, r, r->connection);
+    }
+}
+
+void rlx_refusal_register(apr_pool_t *p)
+{
+    ap_register_output_filter(FILTER_NAME, refusal_filter, NULL,
+                              AP_FTYPE_RESOURCE);
+    ap_hook_insert_error_filter(refusal_insert, NULL, NULL, APR_HOOK_FIRST);
+}
