@@ -27,7 +27,9 @@ typedef struct rlx_state_t {
 /** What a state says at one instant. Times are on the caller's epoch. */
 typedef struct rlx_reading_t {
     uint32_t remaining;
-    /** See rlx_verdict_t.reset_at; `now` where nothing is charged. */
+    /** See rlx_verdict_t.reset_at; `now` where nothing is charged. RLX_NEVER
+     *  from 2^62 on, which gcra alone can reach: look before adding an
+     *  epoch. */
     rlx_usec_t reset_at;
 } rlx_reading_t;
 

@@ -246,7 +246,8 @@ static void test_megabyte(void)
             wrong += own[0] == '\0' || memchr(own, '\0', 256) == NULL;
         }
         else {
-            wrong += strcmp(head, "1/s") != 0 || strchr(" \t\n\v\f\r", c) == NULL;
+            wrong += strcmp(head, "1/s") != 0
+                     || strchr(" \t\n\v\f\r", c) == NULL;
         }
     }
     is_int(wrong, 0, "a megabyte of any byte");

@@ -388,8 +388,8 @@ static void random_sequences(rlx_strategy_e strategy, uint32_t count,
         int i;
 
         for (i = 0; i < 40; ++i) {
-            differ += run_sequence(&limit,
-                                   1 + (rlx_usec_t)random_below(RLX_REL_MAX / 2));
+            differ += run_sequence(
+                &limit, 1 + (rlx_usec_t)random_below(RLX_REL_MAX / 2));
         }
         is_int(differ, 0, rlx_strategies[strategy]->name);
         if (differ) {
