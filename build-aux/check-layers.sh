@@ -53,7 +53,8 @@ for ((low = 0; low < ${#layers[@]}; low++)); do
     above=("${layers[@]:low + 1}")
     calls='' includes=''
     for up in "${above[@]}"; do
-        calls+=$(undefined "$layer" | grep -wFf <(defined "$up"))
+        [ -z "$(objects_of "$up")" ] \
+            || calls+=$(undefined "$layer" | grep -wFf <(defined "$up"))
         includes+=$(grep -nE "^ *# *include *[\"<](\.\./)*(src/)?$up/" \
                         src/"$layer"/*.[ch])
     done
@@ -65,5 +66,7 @@ done
 check 'the module exports its record alone' \
     "$(nm -D --defined-only "$so" | awk '{print $NF}' \
        | grep -v '^ratelimit_ext_module$')"
+check 'nothing of ours is undefined in it' \
+    "$(nm -D -u "$so" | awk '{print $NF}' | grep '^rlx_')"
 echo "1..$n"
 [ "$failed" -eq 0 ]
