@@ -1,0 +1,175 @@
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+# mpm: any
+#
+# The documentation says what the module does: directives, contexts, options,
+# log tags, links, the quick start.
+use strict;
+use warnings;
+use FindBin ();
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use RateLimit::Httpd;
+use RateLimit::Place ();
+
+my $top = RateLimit::Place::top();
+chdir $top or die "$top: $!";
+
+sub slurp {
+    my ($file) = @_;
+    open my $fh, '<', $file or die "$file: $!";
+    local $/;
+    return scalar readline $fh;
+}
+sub config_is_good { (RateLimit::Httpd->config_test(@_))[0] == 0 }
+
+my $manual = slurp('docs/directives.md');
+
+### Directives: the table of the module and the manual have the same
+
+my $source = slurp('src/http/directives.c');
+my @table = sort { $a cmp $b } $source =~ /\bAP_INIT_\w+\(\s*"(\w+)"/g;
+my ($part) = $manual =~ /^## Directives\n(.*?)^## /ms;
+my ($first, %section) = split /^### (\w+)\n/m, $part;
+cmp_ok(scalar @table, '>=', 15, 'the table was found');
+is_deeply([sort keys %section], \@table, 'every directive and no other');
+
+my ($list) = $manual =~ /^\*\*Directives:\*\*\n(.*?)\n\n/ms;
+is_deeply([$list =~ /\[(\w+)\]\(#\w+\)/g], [sort { lc $a cmp lc $b } @table],
+          'the list at the top has them, by the alphabet');
+is_deeply([$part =~ /^### (\w+)/mg], [sort { lc $a cmp lc $b } @table],
+          'the sections are in the same order');
+
+# The rows of a directive's table, and the first line of its example that
+# shows the directive.
+sub row {
+    my ($name, $row) = @_;
+    return $section{$name} =~ /^\| \*\*$row:\*\* \| (.*?) \|$/m ? $1 : '';
+}
+sub example {
+    my ($name) = @_;
+    my ($text) = $section{$name} =~ /^```apache\n(.*?)^```/ms or return;
+    return $text =~ /^\s*($name\s.*)$/m ? $1 : undef;
+}
+
+my $all = slurp('conf.d/ratelimit_ext.conf');
+my %shown = map { (split)[0] => $_ } $all =~ /^\s*#(RateLimit.*)$/mg;
+is_deeply([sort keys %shown], \@table,
+          'conf.d/ratelimit_ext.conf has every directive');
+
+my %line;
+for my $name (@table) {
+    $line{$name} = example($name);
+    ok($line{$name}, "$name has an example");
+    like(row($name, 'Syntax'), qr/^`$name /, 'and a syntax');
+    is(row($name, 'Module'), 'mod_ratelimit_ext', 'and a module');
+    my ($default) = row($name, 'Default') =~ /^`($name .*)`$/;
+    is($shown{$name}, $default, 'ratelimit_ext.conf has the same default')
+        if $default;
+}
+
+### Contexts, as the module sees them
+
+my %place = (
+    'server config' => sub { "$_[0]\n" },
+    'virtual host' =>
+        sub { "<VirtualHost *:8080>\n$_[0]\n</VirtualHost>\n" },
+    'directory' => sub { "<Location \"/a\">\n$_[0]\n</Location>\n" },
+);
+my $server = RateLimit::Httpd->start(
+    conf => <<'END',
+<Directory "@DOCROOT@">
+    AllowOverride Limit
+</Directory>
+END
+    files => { map { ("$_/.htaccess" => "$line{$_}\n", "$_/x" => '') } @table },
+);
+my $client = $server->client;
+for my $name (@table) {
+    my @allowed = grep { config_is_good($place{$_}->($line{$name})) }
+        'server config', 'virtual host', 'directory';
+    push @allowed, '.htaccess' if $client->get("/$name/x")->code == 200;
+    is(row($name, 'Context'), join(', ', @allowed), "$name: context");
+    is(row($name, 'Override'),
+       (grep { $_ eq '.htaccess' } @allowed) ? 'Limit' : '',
+       "$name: override");
+}
+$server->stop;
+
+### Options of a limit, and where they may stand
+
+my %value = (
+    key => '%{HTTP_HOST}', methods => 'GET', per_method => 'on',
+    scope => 'other', cost => 2, override_defaults => 'off',
+    strategy => 'gcra', burst => 3, name => 'x', error_message => 'x',
+);
+my ($known) = slurp('src/http/options.c') =~ /known\[\] = \{(.*?)^\};/ms;
+my @known = $known =~ /\{ "(\w+)"/g;
+my ($options) = $manual =~ /^## Options of a limit\n(.*?)^## /ms;
+my %where = $options =~ /^\| `(\w+)=.*?` \| ([ADRS ]+) \|/mg;
+is_deeply([sort keys %where], [sort @known], 'every option and no other');
+is_deeply([sort keys %value], [sort @known], 'and this test knows them all');
+my %kind = (
+    A => [RateLimitApplication => 'server config', ''],
+    D => [RateLimitDefault => 'server config', ''],
+    R => [RateLimit => 'directory', ''],
+    S => [RateLimitShared => 'directory', ' scope=s'],
+);
+for my $option (@known) {
+    my @allowed = grep {
+        my ($name, $place, $more) = @{ $kind{$_} };
+        $more = '' if $option eq 'scope';
+        $more .= ' strategy=gcra' if $option eq 'burst';
+        config_is_good($place{$place}->(
+            qq($name "1 per day"$more $option=$value{$option})));
+    } sort keys %kind;
+    is($where{$option}, "@allowed", "$option=: where it may stand");
+}
+
+my ($shm) = slurp('src/store/shm.c') =~ /shm_options\[\] = \{(.*?)^\};/ms;
+is_deeply([$section{RateLimitStorage} =~ /^\| `(\w+)=` \|/mg],
+          [$shm =~ /\{ "(\w+)"/g], 'the options of shm://');
+
+### Log tags
+
+my %tag;
+for my $file (glob('src/*/*.c mod_ratelimit_ext.c')) {
+    $tag{$_}++ for slurp($file) =~ /\bRLXNO\((\d+)\)/g;
+}
+is_deeply([grep { $tag{$_} > 1 } sort keys %tag], [],
+          'no log tag is used twice');
+my ($logs) = $manual =~ /^## Logs\n(.*?)^## /ms;
+is_deeply([$logs =~ /^\| RLX(\d+) \|/mg], [sort keys %tag],
+          'every log tag and no other, in order');
+
+### README
+
+my $readme = slurp('README.md');
+like($readme, qr/^make -f Makefile\.apxs $_\b/m, "README: the command $_")
+    for qw(demo test);
+my ($quick) = $readme =~ /^## Quick start\n.*?^```apache\n(.*?)^```/ms;
+my $conf = slurp('conf.d/quickstart.conf') =~ s/^#.*\n//mgr =~ s/^\n//mgr;
+is($quick, $conf, 'the quick start in README is conf.d/quickstart.conf');
+
+### Links between the files
+
+sub anchors {
+    my ($file) = @_;
+    return map { (lc =~ s/[^\w\- ]//gr =~ s/ /-/gr) => 1 }
+        slurp($file) =~ /^#+ (.*)$/mg;
+}
+for my $file ('README.md', glob('*/README.md'), glob('docs/*.md')) {
+    my ($dir) = $file =~ m{^(.*/)?};
+    my $text = slurp($file) =~ s/^```.*?^```//msgr;
+    my @broken;
+    for my $link ($text =~ /\]\(([^)\s]+)\)/g) {
+        next if $link =~ /^https?:/;
+        my ($path, $anchor) = $link =~ /^([^#]*)(?:#(.*))?$/;
+        my $target = $path eq '' ? $file : ($dir // '') . $path;
+        1 while $target =~ s{[^/]+/\.\./}{};
+        my %has = defined $anchor && -e $target ? anchors($target) : ();
+        push @broken, $link
+            if !-e $target || (defined $anchor && !$has{$anchor});
+    }
+    is_deeply(\@broken, [], "$file: links lead somewhere");
+}
+done_testing;
