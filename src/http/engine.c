@@ -227,6 +227,7 @@ int rlx_engine_handler(request_rec *r)
     const rlx_server_t *sv = rlx_server_of(r->server);
     const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
     const rlx_request_t *request;
+    int status;
 
     if (!is_concerned(r, sv, dir)) {
         return DECLINED;
@@ -235,5 +236,8 @@ int rlx_engine_handler(request_rec *r)
     if (request && request->decided_for == r->per_dir_config) {
         return DECLINED;
     }
-    return look(r, sv, dir);
+    status = look(r, sv, dir);
+    /* The hook that inserts filters ran before this one. */
+    rlx_headers_insert(r);
+    return status;
 }

@@ -132,12 +132,23 @@ void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }
 
-/** The insert_filter and insert_error_filter hooks. */
-static void headers_insert(request_rec *r)
+/** Not 0 if the filter waits for the response's head already. */
+static int is_inserted(const request_rec *r)
+{
+    for (const ap_filter_t *f = r->output_filters; f; f = f->next) {
+        if (f->frec->filter_func.out_func == headers_filter) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void rlx_headers_insert(request_rec *r)
 {
     const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
-    if (request && request->headers && request->decisions->nelts) {
+    if (request && request->headers && request->decisions->nelts
+        && !is_inserted(r)) {
         ap_add_output_filter(FILTER_NAME, NULL, r, r->connection);
     }
 }
@@ -146,6 +157,7 @@ void rlx_headers_register(apr_pool_t *p)
 {
     ap_register_output_filter(FILTER_NAME, headers_filter, NULL,
                               (ap_filter_type)(AP_FTYPE_PROTOCOL - 1));
-    ap_hook_insert_filter(headers_insert, NULL, NULL, APR_HOOK_LAST);
-    ap_hook_insert_error_filter(headers_insert, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_insert_filter(rlx_headers_insert, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_insert_error_filter(rlx_headers_insert, NULL, NULL,
+                                APR_HOOK_LAST);
 }

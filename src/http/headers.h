@@ -10,8 +10,13 @@
 
 #include "http/request.h"
 
-/** Register the output filter. From register_hooks. */
+/** Register the output filter and its hooks. From register_hooks. */
 void rlx_headers_register(apr_pool_t *p);
+
+/** See to it that r's response gets the fields, if it is to have any. The
+ *  insert_filter and insert_error_filter hooks; also for what is decided
+ *  later than these run. */
+void rlx_headers_insert(request_rec *r);
 
 /** Set the fields that only a refusal has, and the record's wait_sec. Once,
  *  when r is refused. */
