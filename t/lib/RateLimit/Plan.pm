@@ -13,7 +13,16 @@ use warnings;
 
 sub new {
     my ($class, $httpd) = @_;
-    return bless { httpd => $httpd, client => {} }, $class;
+    open my $log, '<', $httpd->dir . '/error_log' or die "error_log: $!";
+    return bless { httpd => $httpd, client => {}, log => $log }, $class;
+}
+
+# What the log has got since the last call.
+sub _news {
+    my ($self) = @_;
+    seek $self->{log}, 0, 1;        # forget the end of file seen before
+    local $/;
+    return readline($self->{log}) // '';
 }
 
 # Limits in the order in which they are decided; those of the last decision
@@ -23,12 +32,12 @@ sub of {
     my $httpd = $self->{httpd};
     my $client = $self->{client}{ $arg{port} // 1 }
         //= $httpd->client($arg{port} // 1);
-    my $mark = $httpd->mark;
+    $self->_news;
     my %headers = %{ $arg{headers} || {} };
     $headers{Host} = $arg{host} if defined $arg{host};
     $self->{response} = $client->request($arg{method} // 'GET', $path,
                                          \%headers);
-    my @lines = $httpd->error_log($mark)
+    my @lines = $self->_news
         =~ /RLX0010: limits in force for (endpoint .*)$/mg;
     my ($endpoint, $limits) = ($lines[-1] // 'endpoint "-": none')
         =~ /^endpoint "(.*?)": (.*)$/;

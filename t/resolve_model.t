@@ -1,0 +1,287 @@
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+#
+# Random nested configurations: which limits the module finds in force,
+# against a model of DESIGN section 3 that is written from its words.
+#
+#   RLX_SEED=n prove t/resolve_model.t      the same configuration again
+use strict;
+use warnings;
+use FindBin ();
+use lib "$FindBin::Bin/lib";
+use List::Util qw(shuffle);
+use Test::More;
+use RateLimit::Httpd;
+use RateLimit::Plan;
+
+my $seed = $ENV{RLX_SEED} // int rand 2**31;
+srand $seed;
+
+my $TREES = 12;         # places that hold sections, shared by all hosts
+my $HOSTS = 5;          # virtual hosts beside the main server
+my @windows = ([ second => 1 ], [ minute => 60 ], [ hour => 3600 ],
+               [ day => 86400 ]);
+my @methods = qw(GET POST PUT);
+my @steps = ('', '/a', '/b', '/a/a', '/a/b', '/a/a/a');
+my @flags = qw(application default meta ancestors descendents);
+my $count = 1000;       # each limit has another count: its text names it
+
+sub chance { rand() < $_[0] }
+sub pick { $_[rand @_] }
+
+### A random configuration, as data
+
+sub random_rule {
+    my ($kind) = @_;
+    my ($unit, $window) = @{ pick(@windows) };
+    my %rule = (kind => $kind, window => $window, override => 0,
+                text => ++$count . " per 1 $unit");
+    if (chance(0.3)) {
+        $rule{methods} = [ (shuffle @methods)[0 .. int rand 2] ];
+    }
+    if ($kind eq 'RateLimit' || $kind eq 'RateLimitShared') {
+        $rule{override} = chance(0.35) ? 1 : 0;
+        $rule{scope} = 's' . int rand 3 if $kind eq 'RateLimitShared';
+    }
+    return \%rule;
+}
+
+sub random_rules { my ($n, $kind) = @_; map { random_rule($kind) } 1 .. $n }
+
+# A section: type, argument, and what stands in it. `inner` sections go into
+# the same block.
+sub random_section {
+    my ($type, $argument, $outer) = @_;
+    my %section = (type => $type, argument => $argument,
+                   name => join ', ', $outer ? $outer->{name} : (),
+                                      "$type $argument");
+    $section{rules} = [ map {
+        random_rule(chance(0.2) ? 'RateLimitShared' : 'RateLimit')
+    } 1 .. pick(0, 0, 1, 1, 1, 2, 3) ];
+    $section{exempt} = [ map { chance(0.3) ? $_ : () } @flags ]
+        if chance(0.35);
+    $section{endpoint} = chance(0.1);
+    $section{setting} = chance(0.2);
+    $section{inner} = [];
+    if ($type ne 'If' && chance(0.15)) {
+        push @{ $section{inner} }, random_section('If', who(), \%section);
+    }
+    if ($type eq 'Directory' && chance(0.3)) {
+        push @{ $section{inner} },
+            random_section('Files', pick(qw(x.txt y.txt)), \%section);
+    }
+    return \%section;
+}
+
+sub who { "%{HTTP:X-Who} == '" . pick(qw(me you)) . "'" }
+
+sub random_server {
+    my ($name) = @_;
+    my (@locations, @others);
+    for my $tree (0 .. $TREES - 1) {
+        my @paths = map { chance(0.5) ? "/t$tree$_" : () } @steps;
+        # Now and then out of order, or twice the same.
+        @paths = shuffle(@paths, @paths ? $paths[0] : ()) if chance(0.3);
+        push @locations, map { random_section('Location', $_) } @paths;
+        push @others, map { random_section('Directory', "\@DOCROOT\@$_") }
+            shuffle map { chance(0.15) ? "/t$tree$_" : () } @steps;
+    }
+    push @others, random_section('Files', 'y.txt') if chance(0.3);
+    push @others, random_section('If', who()) if chance(0.3);
+    return {
+        name => $name,
+        sections => [ @others, @locations ],
+        default => [ random_rules(pick(0, 0, 1, 2), 'RateLimitDefault') ],
+        application => [ random_rules(pick(0, 0, 1, 2), 'RateLimitApplication') ],
+    };
+}
+
+### The same as httpd reads it
+
+sub rule_line {
+    my ($rule) = @_;
+    my $line = qq($rule->{kind} "$rule->{text}");
+    $line .= " scope=$rule->{scope}" if defined $rule->{scope};
+    $line .= ' methods=' . join ',', @{ $rule->{methods} } if $rule->{methods};
+    if ($rule->{kind} =~ /^RateLimit(?:Shared)?$/) {
+        $line .= ' override_defaults=' . ($rule->{override} ? 'on' : 'off')
+            if !$rule->{override} || chance(0.5);
+    }
+    return "$line\n";
+}
+
+sub section_block {
+    my ($section) = @_;
+    my @lines = map { rule_line($_) } @{ $section->{rules} };
+    push @lines, "RateLimitEndpoint e\n" if $section->{endpoint};
+    push @lines, "RateLimitStatus 429\n" if $section->{setting};
+    push @lines, 'RateLimitExempt '
+                 . (@{ $section->{exempt} } ? "@{ $section->{exempt} }" : 'Off')
+                 . "\n" if $section->{exempt};
+    # Only rules have an order among themselves.
+    return join '', qq(<$section->{type} "$section->{argument}">\n), @lines,
+        (map { section_block($_) } @{ $section->{inner} }),
+        "</$section->{type}>\n";
+}
+
+sub server_block {
+    my ($server) = @_;
+    return join '', (map { rule_line($_) } @{ $server->{default} },
+                                           @{ $server->{application} }),
+        map { section_block($_) } @{ $server->{sections} };
+}
+
+### The model
+
+# Sections of a request that speak of limits, outermost first, as httpd
+# merges: directories by depth, files, locations as written, conditions; the
+# main server's before the virtual host's.
+sub sections_of {
+    my ($servers, $request) = @_;
+    my @all = map { @{ $_->{sections} } } @$servers;
+    my @directories = sort { depth($a) <=> depth($b) }
+        grep { $_->{type} eq 'Directory' && holds_path($_, $request) } @all;
+    my @files = grep { $_->{type} eq 'Files'
+                       && $request->{path} =~ m{/\Q$_->{argument}\E$} }
+        @all, map { @{ $_->{inner} } } @directories;
+    my @locations = grep { $_->{type} eq 'Location'
+                           && holds_path($_, $request) } @all;
+    my @ifs = grep { $_->{type} eq 'If'
+                     && $_->{argument} =~ /'\Q$request->{who}\E'/ }
+        @all, map { @{ $_->{inner} } } @directories, @files, @locations;
+    return grep { @{ $_->{rules} } || $_->{exempt} || $_->{endpoint} }
+        @directories, @files, @locations, @ifs;
+}
+
+sub depth { my $n = () = $_[0]{argument} =~ m{/}g; return $n }
+
+sub holds_path {
+    my ($section, $request) = @_;
+    my $prefix = $section->{argument} =~ s/^\@DOCROOT\@//r;
+    return $request->{path} =~ m{^\Q$prefix\E(?:/|$)};
+}
+
+# "A limit whose methods do not match takes no part."
+sub with_method {
+    my ($request, @rules) = @_;
+    my $method = $request->{method} eq 'HEAD' ? 'GET' : $request->{method};
+    return grep { !$_->{methods} || grep { $_ eq $method } @{ $_->{methods} } }
+        @rules;
+}
+
+sub is_exempt { my ($section, $flag) = @_;
+                return grep { $_ eq $flag } @{ $section->{exempt} || [] } }
+
+# What a row of sections, outermost first, gives to one nested in the last.
+# A limit is [ rule, section ].
+sub handed_down {
+    my ($request, $defaults, @sections) = @_;
+    my $last = pop @sections or return @$defaults;
+    if (is_exempt($last, 'descendents')) {
+        return is_exempt($last, 'ancestors')
+            ? @$defaults : handed_down($request, $defaults, @sections);
+    }
+    my @own = map { [ $_, $last ] } with_method($request, @{ $last->{rules} });
+    return @own if grep { $_->[0]{override} } @own;
+    return (handed_down($request, $defaults, @sections), @own);
+}
+
+sub model {
+    my ($servers, $request) = @_;
+    my $host = $servers->[-1];
+    my ($default, $application) = map {
+        my $kind = $_;
+        # "A virtual host that declares any has its own alone."
+        my ($holder) = grep { @{ $_->{$kind} } } $host, $servers->[0];
+        [ map { [ $_ ] } with_method($request, @{ $holder ? $holder->{$kind} : [] }) ];
+    } qw(default application);
+
+    my @sections = sections_of($servers, $request);
+    my $innermost = pop @sections;
+    my @held = @$default;
+    if ($innermost) {
+        my @own = map { [ $_, $innermost ] }
+            with_method($request, @{ $innermost->{rules} });
+        @held = (grep { $_->[0]{override} } @own)   ? ()
+              : is_exempt($innermost, 'ancestors') ? @$default
+              : handed_down($request, $default, @sections);
+        push @held, @own;
+        my %exempt = map { $_ => 1 } map { @{ $_->{exempt} || [] } }
+            $innermost, grep { is_exempt($_, 'descendents') } @sections;
+        @held = grep { $_->[0]{kind} ne 'RateLimitDefault' } @held
+            if $exempt{default};
+        $application = [] if $exempt{application};
+    }
+    my @sorted = sort { $a->[0]{window} <=> $b->[0]{window} }
+        @$application, @held;
+    return [ map { limit_text($_, $innermost) } @sorted ];
+}
+
+# As src/http/plan_text.h says.
+sub limit_text {
+    my ($limit, $innermost) = @_;
+    my ($rule, $section) = @$limit;
+    my $kind = $rule->{kind};
+    return "$rule->{text} [application]" if $kind eq 'RateLimitApplication';
+    my $text = "$rule->{text} ["
+        . ($kind eq 'RateLimitShared' ? "shared $rule->{scope}"
+           : $innermost ? $innermost->{name} : '-') . ']';
+    return "$text from default" if $kind eq 'RateLimitDefault';
+    return $text if $kind eq 'RateLimit' && $section == $innermost;
+    return "$text from $section->{name}";
+}
+
+### Comparison
+
+my $main = random_server('main');
+my @hosts = map { random_server("host$_") } 1 .. $HOSTS;
+# One virtual host has no directive at all.
+$hosts[-1] = { name => "host$HOSTS", sections => [], default => [],
+               application => [] };
+my $conf = "LogLevel ratelimit_ext:debug\n" . server_block($main)
+    . join '', map {
+        "<VirtualHost 127.0.0.1:\@PORT2\@>\nServerName $_->{name}\n"
+        . server_block($_) . "</VirtualHost>\n"
+    } @hosts;
+
+my $httpd = RateLimit::Httpd->start(
+    conf => $conf, children => 1,
+    files => { map { my $tree = $_; map { ("t$tree$_/x.txt" => 'x',
+                                           "t$tree$_/y.txt" => 'y') } @steps }
+               0 .. $TREES - 1 });
+my $plan = RateLimit::Plan->new($httpd);
+my $root = $httpd->docroot;
+
+my ($compared, $with_limits) = (0, 0);
+
+sub compare {
+    my ($servers, $tree) = @_;
+    for my $step (@steps) {
+        for (1 .. 4) {
+            my %request = (
+                path => "/t$tree$step/" . pick(qw(x.txt y.txt)),
+                method => pick(qw(GET GET POST PUT HEAD DELETE)),
+                who => pick(qw(me you they)),
+            );
+            my $want = model($servers, \%request);
+            s/\@DOCROOT\@/$root/g for @$want;
+            my $got = $plan->of($request{path}, method => $request{method},
+                port => @$servers > 1 ? 2 : 1, host => $servers->[-1]{name},
+                headers => { 'X-Who' => $request{who} });
+            $compared++;
+            $with_limits++ if @$want;
+            next if "@$got" eq "@$want";
+            diag("seed $seed, $request{method} $request{path} as $request{who}");
+            return is_deeply($got, $want,
+                             "$servers->[-1]{name}, tree $tree");
+        }
+    }
+    return pass("$servers->[-1]{name}, tree $tree");
+}
+
+for my $tree (0 .. $TREES - 1) {
+    compare([ $main ], $tree);
+    compare([ $main, $_ ], $tree) for @hosts;
+}
+cmp_ok($with_limits, '>', $compared / 3, "most of $compared requests had limits (seed $seed)");
+
+done_testing();
