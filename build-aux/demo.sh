@@ -29,15 +29,6 @@ public() {
 }
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-umask 022
-root=$here/build/demo
-if [ "$(id -u)" -eq 0 ] && ! public "$here"; then
-    root=$(mktemp -d /tmp/rlx-demo-XXXXXX) && chmod 755 "$root"
-else
-    rm -rf "$root"
-fi
-mkdir -p "$root/htdocs" || exit 1
-
 port=${DEMO_PORT:-}
 if [ -z "$port" ]; then
     for port in 8080 8081 8088 8888 $(shuf -i 10000-19999 -n 20); do
@@ -46,6 +37,16 @@ if [ -z "$port" ]; then
 elif ! is_free "$port"; then
     echo "port $port is taken" >&2
     exit 1
+fi
+
+umask 022
+root=$here/build/demo/$port
+rm -rf "$root"
+mkdir -p "$root/htdocs" || exit 1
+if [ "$(id -u)" -eq 0 ] && ! public "$root"; then
+    rm -rf "$root"
+    root=$(mktemp -d /tmp/rlx-demo-XXXXXX) && chmod 755 "$root" \
+        && mkdir "$root/htdocs" || exit 1
 fi
 
 # The answers of Flask-Limiter's quick start, and a page for a browser.
@@ -112,7 +113,7 @@ pid=
 finish() {
     trap '' INT TERM HUP
     [ -n "$pid" ] && kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    case $root in /tmp/*) rm -rf "$root" ;; esac
+    rm -rf "$root"
     echo
     echo "stopped"
     exit 0
