@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "http_log.h"
+#include "http_protocol.h"
 
 #include "http/counter.h"
 #include "http/headers.h"
@@ -132,6 +133,13 @@ static void log_breach(request_rec *r, const rlx_decision_t *breached,
                   r->useragent_ip);
 }
 
+/** httpd turns a status that it has no words for into 500, unless the status
+ *  line is there already. */
+static void word_status(request_rec *r, int status)
+{
+    r->status_line = ap_get_status_line_ex(r->pool, status);
+}
+
 /** The request has no room: refuse it, or say so where refusing is off. */
 static int refuse(request_rec *r, const rlx_dir_t *dir,
                   rlx_request_t *request, const rlx_decision_t *breached)
@@ -146,6 +154,7 @@ static int refuse(request_rec *r, const rlx_dir_t *dir,
     request->refused_in = r;
     request->status = dir && dir->status != RLX_UNSET ? dir->status
                                                       : RLX_STATUS_DEFAULT;
+    word_status(r, request->status);
     rlx_headers_refuse(r, request);
     log_breach(r, breached, "refused");
     return request->status;
@@ -195,6 +204,9 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
 
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {
+        if (r->status == request->status) {
+            word_status(r, request->status);
+        }
         return DECLINED;
     }
     request->decided_for = r->per_dir_config;
