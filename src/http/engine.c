@@ -204,9 +204,6 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
 
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {
-        if (r->status == request->status) {
-            word_status(r, request->status);
-        }
         return DECLINED;
     }
     request->decided_for = r->per_dir_config;
@@ -226,11 +223,24 @@ static int is_concerned(const request_rec *r, const rlx_server_t *sv,
     return sv->defaults || sv->application || (dir && dir->chain);
 }
 
+/** An ErrorDocument is answered with the status of the refusal. */
+static void keep_status(request_rec *r)
+{
+    const rlx_request_t *request = rlx_request_find(r);
+
+    if (request && request->refused_in && r->status == request->status) {
+        word_status(r, request->status);
+    }
+}
+
 int rlx_engine_fixups(request_rec *r)
 {
     const rlx_server_t *sv = rlx_server_of(r->server);
     const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
 
+    if (r->prev) {
+        keep_status(r);
+    }
     return is_concerned(r, sv, dir) ? look(r, sv, dir) : DECLINED;
 }
 
