@@ -41,6 +41,10 @@ extern "C" {
 /** Flag of a provider: rlx_counter_t's scope and key texts are used. */
 #define RLX_STORAGE_WANTS_TEXT 0x01u
 
+/** Flag of a provider: a URI names one thing, so the same URI with different
+ *  options in two places is an error. */
+#define RLX_STORAGE_ONE_PER_URI 0x02u
+
 /** Levels for rlx_storage_env_t.log, a subset of httpd's own. */
 typedef enum {
     RLX_LOG_ERR,
@@ -98,7 +102,7 @@ typedef struct rlx_storage_t rlx_storage_t;
  * from many threads and processes at once and must be safe there.
  */
 typedef struct rlx_storage_provider_t {
-    /** RLX_STORAGE_WANTS_TEXT or 0. */
+    /** RLX_STORAGE_ flags, or 0. */
     unsigned int flags;
 
     /**

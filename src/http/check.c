@@ -8,6 +8,7 @@
 #include "http/config.h"
 #include "http/log_tags.h"
 
+#include "ap_mpm.h"
 #include "ap_provider.h"
 #include "http_log.h"
 #include "apr_hash.h"
@@ -208,6 +209,20 @@ static const char *scheme_names(apr_pool_t *p, apr_pool_t *ptemp)
     return text ? text : "none";
 }
 
+/** How many threads of all children may ask a storage at once. Children of
+ *  two generations run beside each other after a graceful restart. */
+static unsigned int workers_at_once(void)
+{
+    int daemons = 0, threads = 0;
+
+    if (ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &daemons) != APR_SUCCESS
+        || ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS) {
+        return 0;
+    }
+    return 2u * (unsigned int)daemons
+           * (unsigned int)(threads > 0 ? threads : 1);
+}
+
 static rlx_store_set_t *make_store_set(apr_pool_t *pconf, apr_pool_t *ptemp,
                                        server_rec *main)
 {
@@ -217,6 +232,7 @@ static rlx_store_set_t *make_store_set(apr_pool_t *pconf, apr_pool_t *ptemp,
     env->baton = main;
     env->process_pool = main->process->pool;
     env->retain = retain;
+    env->workers = workers_at_once();
     return rlx_store_set_make(look_up, env, scheme_names(pconf, ptemp), pconf);
 }
 
@@ -241,9 +257,71 @@ static int find_storage(rlx_store_set_t *set, server_rec *s)
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/** Those that are written first: where none is, the default storage is meant,
+ *  with the options that it has elsewhere. */
+static int find_storages(rlx_store_set_t *set, server_rec *main)
+{
+    for (int written = 1; written >= 0; written--) {
+        for (server_rec *s = main; s; s = s->next) {
+            int status = (rlx_server_of(s)->storage_uri != NULL) == written
+                         ? find_storage(set, s) : OK;
+
+            if (status != OK) {
+                return status;
+            }
+        }
+    }
+    return OK;
+}
+
 /*
  * What no single directive can tell
  */
+
+/** The directive that makes a kind of rule. */
+static const char *const directive_names[] = {
+    [RLX_RULE_SECTION] = "RateLimit",
+    [RLX_RULE_SHARED] = "RateLimitShared",
+    [RLX_RULE_DEFAULT] = "RateLimitDefault",
+    [RLX_RULE_APPLICATION] = "RateLimitApplication"
+};
+
+/** Not 0 if a rule may come to be counted by a strategy. */
+static int may_use(const rlx_rule_t *rule, const rlx_dir_t *settings,
+                   const rlx_server_t *sv, rlx_strategy_e strategy)
+{
+    const rlx_dir_t *base = rlx_dir_of(sv->server->lookup_defaults);
+
+    if (rule->options->strategy != RLX_UNSET) {
+        return rule->options->strategy == (int)strategy;
+    }
+    if (settings && settings->strategy != RLX_UNSET) {
+        return settings->strategy == (int)strategy;
+    }
+    return base && base->strategy == (int)strategy;
+}
+
+/** The storage may be unable to keep a limit. */
+static int check_kept(const rlx_server_t *sv, const rlx_rule_t *rule,
+                      const rlx_dir_t *settings, apr_pool_t *ptemp)
+{
+    for (int s = 0; s < RLX_STRATEGIES; s++) {
+        const char *why = !may_use(rule, settings, sv, (rlx_strategy_e)s)
+                          ? NULL
+                          : sv->store->provider->refuses(sv->store->instance,
+                                                         &rule->limit[s],
+                                                         ptemp);
+
+        if (why) {
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0,
+                         sv->server, RLXNO(0025) "%s on line %d of %s: %s",
+                         directive_names[rule->kind], rule->line, rule->file,
+                         why);
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return OK;
+}
 
 /** A rule with burst= and without strategy= needs a strategy gcra that comes
  *  from somewhere. Which one is in force is known for each request alone, so
@@ -251,12 +329,6 @@ static int find_storage(rlx_store_set_t *set, server_rec *s)
 static int check_burst(const rlx_server_t *sv, const rlx_rule_t *rule,
                        const rlx_dir_t *settings)
 {
-    static const char *const names[] = {
-        [RLX_RULE_SECTION] = "RateLimit",
-        [RLX_RULE_SHARED] = "RateLimitShared",
-        [RLX_RULE_DEFAULT] = "RateLimitDefault",
-        [RLX_RULE_APPLICATION] = "RateLimitApplication"
-    };
     int has_gcra = settings && settings->strategy != RLX_UNSET
                    ? settings->strategy == RLX_GCRA : sv->has_gcra;
 
@@ -267,18 +339,21 @@ static int check_burst(const rlx_server_t *sv, const rlx_rule_t *rule,
     ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, sv->server,
                  RLXNO(0024) "%s on line %d of %s: burst=%u counts for the "
                  "strategy gcra alone; it needs strategy=gcra beside it, or "
-                 "RateLimitStrategy gcra", names[rule->kind], rule->line,
-                 rule->file, rule->options->burst);
+                 "RateLimitStrategy gcra", directive_names[rule->kind],
+                 rule->line, rule->file, rule->options->burst);
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 static int check_rules(const rlx_server_t *sv, const apr_array_header_t *rules,
-                       const rlx_dir_t *settings)
+                       const rlx_dir_t *settings, apr_pool_t *ptemp)
 {
     for (int i = 0; rules && i < rules->nelts; i++) {
-        int status = check_burst(sv, APR_ARRAY_IDX(rules, i, rlx_rule_t *),
-                                 settings);
+        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
+        int status = check_burst(sv, rule, settings);
 
+        if (status == OK) {
+            status = check_kept(sv, rule, settings, ptemp);
+        }
         if (status != OK) {
             return status;
         }
@@ -286,19 +361,19 @@ static int check_rules(const rlx_server_t *sv, const apr_array_header_t *rules,
     return OK;
 }
 
-static int check_server(const rlx_server_t *sv)
+static int check_server(const rlx_server_t *sv, apr_pool_t *ptemp)
 {
-    int status = check_rules(sv, sv->defaults, NULL);
+    int status = check_rules(sv, sv->defaults, NULL, ptemp);
 
     if (status == OK) {
-        status = check_rules(sv, sv->application, NULL);
+        status = check_rules(sv, sv->application, NULL, ptemp);
     }
     for (int i = 0; status == OK && sv->sections
                     && i < sv->sections->nelts; i++) {
         const rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
                                                      rlx_section_t *);
 
-        status = check_rules(sv, section->rules, section->settings);
+        status = check_rules(sv, section->rules, section->settings, ptemp);
     }
     return status;
 }
@@ -321,6 +396,7 @@ int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      server_rec *main_server)
 {
     rlx_server_t *main = rlx_server_of(main_server);
+    int status;
 
     for (server_rec *s = main_server->next; s; s = s->next) {
         part_from_main(pconf, s, main);
@@ -329,15 +405,9 @@ int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     }
     name_servers(pconf, ptemp, main_server);
     main->store_set = make_store_set(pconf, ptemp, main_server);
-    for (server_rec *s = main_server; s; s = s->next) {
-        int status = check_server(rlx_server_of(s));
-
-        if (status == OK) {
-            status = find_storage(main->store_set, s);
-        }
-        if (status != OK) {
-            return status;
-        }
+    status = find_storages(main->store_set, main_server);
+    for (server_rec *s = main_server; status == OK && s; s = s->next) {
+        status = check_server(rlx_server_of(s), ptemp);
     }
-    return OK;
+    return status;
 }

@@ -71,6 +71,18 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
                                              : RLX_FIXED_WINDOW;
 }
 
+/** What keeps counters of different kinds apart whose other parts are the
+ *  same: a server's umbrella and its defaults outside of sections, a shared
+ *  scope and a section's scope=. Any constants do. */
+static const rlx_id_t kind_ids[] = {
+    [RLX_RULE_SECTION] = { { 0, 0 } },
+    [RLX_RULE_SHARED] = { { UINT64_C(0x5368617265640001),
+                            UINT64_C(0x8c13f09a6d5b2e47) } },
+    [RLX_RULE_DEFAULT] = { { 0, 0 } },
+    [RLX_RULE_APPLICATION] = { { UINT64_C(0x4170706c69630001),
+                                 UINT64_C(0x3fb84e60c27d9a15) } },
+};
+
 /** The part of a counter's id that says where it counts. */
 static rlx_id_t scope_id(rlx_counting_t *counting,
                          const rlx_holding_t *holding)
@@ -105,7 +117,7 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
         id = rlx_id_mix(id, rlx_id_of(rlx_secret(), RLX_ID_METHOD, r->method,
                                       strlen(r->method)));
     }
-    return id;
+    return rlx_id_mix(id, kind_ids[rule->kind]);
 }
 
 /** Text with % and : as %25 and %3A, so that parts can be joined by colons

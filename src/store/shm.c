@@ -273,7 +273,7 @@ static apr_status_t shm_figures(rlx_storage_t *store, rlx_usec_t now,
 }
 
 const rlx_storage_provider_t rlx_shm_provider = {
-    .flags = 0,
+    .flags = RLX_STORAGE_ONE_PER_URI,
     .create = shm_create,
     .refuses = shm_refuses,
     .open = shm_open,

@@ -20,7 +20,8 @@ struct rlx_store_set_t {
 };
 
 typedef struct entry_t {
-    /** URI and options, in one string. */
+    /** As written; and with the options, in one string. */
+    const char *uri;
     const char *spec;
     rlx_store_t store;
 } entry_t;
@@ -102,12 +103,14 @@ static const char *spec_of(const char *uri, const apr_table_t *options,
     return spec;
 }
 
-static entry_t *entry_find(const rlx_store_set_t *set, const char *spec)
+/** The entry of a spec, or of a URI with any options (spec NULL). */
+static entry_t *entry_find(const rlx_store_set_t *set, const char *uri,
+                           const char *spec)
 {
     for (int i = 0; i < set->entries->nelts; i++) {
         entry_t *entry = APR_ARRAY_IDX(set->entries, i, entry_t *);
 
-        if (!strcmp(entry->spec, spec)) {
+        if (spec ? !strcmp(entry->spec, spec) : !strcmp(entry->uri, uri)) {
             return entry;
         }
     }
@@ -133,6 +136,13 @@ static const char *entry_create(rlx_store_set_t *set, entry_t *entry,
                             "here: %s (is the module that brings it loaded?)",
                             store->scheme, set->names);
     }
+    if ((store->provider->flags & RLX_STORAGE_ONE_PER_URI)
+        && entry_find(set, uri, NULL)) {
+        return apr_psprintf(set->pool, "\"%s\" stands elsewhere with other "
+                            "options; give one of the two a name of its own, "
+                            "as in %s://name", store->shown_uri,
+                            store->scheme);
+    }
     return store->provider->create(&store->instance, uri,
                                    options ? options
                                            : apr_table_make(set->pool, 0),
@@ -143,14 +153,19 @@ const char *rlx_store_get(rlx_store_set_t *set, rlx_store_t **store,
                           const char *uri, const apr_table_t *options)
 {
     entry_t *entry;
-    const char *spec, *error;
+    const char *spec = NULL, *error;
 
-    uri = uri ? uri : RLX_STORE_DEFAULT_URI;
-    spec = spec_of(uri, options, set->pool);
-    entry = entry_find(set, spec);
+    if (uri) {
+        spec = spec_of(uri, options, set->pool);
+    }
+    else {
+        uri = RLX_STORE_DEFAULT_URI;
+    }
+    entry = entry_find(set, uri, spec);
     if (!entry) {
         entry = apr_pcalloc(set->pool, sizeof(*entry));
-        entry->spec = spec;
+        entry->uri = uri;
+        entry->spec = spec ? spec : uri;
         error = entry_create(set, entry, uri, options);
         if (error) {
             return error;

@@ -47,7 +47,8 @@ rlx_store_set_t *rlx_store_set_make(rlx_store_lookup_fn lookup,
 /**
  * Get the storage for a URI; the same URI and options give the same one.
  * @param store   where it goes
- * @param uri     as written; NULL: RLX_STORE_DEFAULT_URI
+ * @param uri     as written; NULL: RLX_STORE_DEFAULT_URI, with the options
+ *                that some earlier call gave it
  * @param options option=value pairs; may be NULL
  * @return NULL, or a sentence that names the bad part and what would do,
  *         without user and password
