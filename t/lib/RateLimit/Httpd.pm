@@ -114,6 +114,10 @@ sub stop {
     my $pid = delete $self->{pid} or return;
     delete $running{$pid};
     return if $$ != $owner;
+    # A child of the event MPM that is told to stop while one of its threads
+    # frees a connection now and then dies in apr_os_sock_get: httpd's own.
+    $_ && $_->close for values %{ $self->{client} || {} };
+    sleep 0.05;
     my @children = _children_of($pid);
     kill TERM => $pid;
     if (!_wait_for(10, sub { waitpid($pid, WNOHANG) != 0 })) {
