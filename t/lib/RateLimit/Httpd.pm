@@ -136,12 +136,13 @@ sub advance { my ($self, $sec) = @_; return $self->set_time($self->{time} + $sec
 sub set_time {
     my ($self, $epoch) = @_;
     defined $self->{time} or die "this server was not started with faketime\n";
-    # Whole microseconds, which is what httpd reckons in.
+    # Whole microseconds, which is what httpd reckons in; and half of one, as
+    # the fraction is read as a floating point number and cut.
     my $usec = sprintf '%.0f', $epoch * 1e6;
     my ($sec, $rest) = (int $usec / 1e6, $usec % 1e6);
     $self->{time} = $epoch;
     _spew("$self->{dir}/time", strftime('%Y-%m-%d %H:%M:%S', gmtime $sec)
-                               . sprintf(".%06d\n", $rest));
+                               . sprintf(".%06d5\n", $rest));
     return $epoch;
 }
 
