@@ -539,6 +539,43 @@ END
        'which has three');
 }
 
+# What servers are called, as the log says it of their umbrella limits.
+{
+    my $httpd = RateLimit::Httpd->start(children => 1, conf => <<'END');
+RateLimitApplication 0/hour
+<VirtualHost 127.0.0.1:@PORT2@>
+    ServerName WWW.Shop.example
+    RateLimitApplication 0/hour
+</VirtualHost>
+<VirtualHost 127.0.0.1:@PORT2@>
+    ServerName https://named.example:443
+    RateLimitApplication 0/hour
+</VirtualHost>
+<VirtualHost *:@PORT2@ 127.0.0.1:@PORT2@>
+    ServerName dup
+    RateLimitApplication 0/hour
+</VirtualHost>
+<VirtualHost 127.0.0.1:@PORT2@>
+    ServerName dup
+</VirtualHost>
+<VirtualHost 127.0.0.1:@PORT3@>
+    RateLimitApplication 0/hour
+</VirtualHost>
+END
+    my ($two, $three) = map { $httpd->port($_) } 2, 3;
+    for my $case ([ 1, 'any', '_main' ],
+                  [ 2, 'www.shop.example', "www.shop.example:$two" ],
+                  [ 2, 'named.example', 'named.example:443' ],
+                  [ 2, 'dup', "dup:$two\@*:$two" ],
+                  [ 3, 'any', "127.0.0.1:$three" ]) {
+        my ($port, $host, $name) = @$case;
+        my $mark = $httpd->mark;
+        $httpd->client($port)->get('/', Host => $host);
+        my ($got) = $httpd->error_log($mark) =~ /RLX0001: .*? scope "([^"]*)"/;
+        is($got, $name, "a server's name: $name");
+    }
+}
+
 ### Settings are inherited one by one, the inner wins
 
 {
