@@ -23,12 +23,12 @@ static void register_hooks(apr_pool_t *p)
 {
     /* What an expression may look at has been set by then (mod_env runs in
      * the middle, mod_rewrite first); what makes subrequests and redirects
-     * (mod_dir, last) comes after. */
+     * (mod_dir, last) comes after, what a section redirects is counted. */
     static const char *const before_us[] = {
         "mod_env.c", "mod_headers.c", "mod_rewrite.c", "mod_setenvif.c", NULL
     };
     static const char *const after_us[] = {
-        "mod_dir.c", "mod_negotiation.c", NULL
+        "mod_alias.c", "mod_dir.c", "mod_negotiation.c", "mod_speling.c", NULL
     };
 
     ap_register_provider(p, RLX_STORAGE_GROUP, "shm", RLX_STORAGE_VERSION,
