@@ -5,8 +5,8 @@
  * storages, and what no single directive can tell.
  */
 
-#include "http/config.h"
 #include "http/log_tags.h"
+#include "http/resolve.h"
 
 #include "ap_mpm.h"
 #include "ap_provider.h"
@@ -392,6 +392,21 @@ static void part_from_main(apr_pool_t *p, server_rec *s,
     ap_set_module_config(s->module_config, &ratelimit_ext_module, sv);
 }
 
+/** Mark a server's settings outside of sections where there are none. */
+static void mark_empty(server_rec *s)
+{
+    rlx_dir_t *dir = ap_get_module_config(s->lookup_defaults,
+                                          &ratelimit_ext_module);
+
+    if (dir) {
+        dir->is_empty = !dir->chain && !dir->key && dir->engine == RLX_UNSET
+                        && dir->strategy == RLX_UNSET
+                        && dir->charge == RLX_UNSET
+                        && dir->status == RLX_UNSET
+                        && dir->headers == RLX_UNSET;
+    }
+}
+
 int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      server_rec *main_server)
 {
@@ -408,6 +423,8 @@ int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     status = find_storages(main->store_set, main_server);
     for (server_rec *s = main_server; status == OK && s; s = s->next) {
         status = check_server(rlx_server_of(s), ptemp);
+        mark_empty(s);
+        rlx_resolve_prepare(pconf, rlx_server_of(s));
     }
     return status;
 }

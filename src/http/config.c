@@ -106,8 +106,13 @@ void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
 {
     const rlx_dir_t *outer = base;
     const rlx_dir_t *inner = add;
-    rlx_dir_t *dir = apr_palloc(p, sizeof(*dir));
+    rlx_dir_t *dir;
 
+    /* httpd makes one for every server, whether or not anything is set. */
+    if (outer->is_empty) {
+        return add;
+    }
+    dir = apr_palloc(p, sizeof(*dir));
     dir->chain = chain_join(p, outer->chain, inner->chain);
     dir->key = inner->key ? inner->key : outer->key;
     dir->engine = inner_wins(outer->engine, inner->engine);
@@ -116,6 +121,7 @@ void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
     dir->status = inner_wins(outer->status, inner->status);
     dir->headers = inner_wins(outer->headers, inner->headers);
     dir->own = NULL;
+    dir->is_empty = 0;
     return dir;
 }
 

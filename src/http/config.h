@@ -124,6 +124,9 @@ typedef struct rlx_section_t {
     int is_htaccess;
     /** What stands in this section alone, before any merging. */
     const struct rlx_dir_t *settings;
+    /** The plan for requests that meet no other section; NULL before
+     *  check_config and for .htaccess. See resolve.h. */
+    const struct rlx_ready_t *ready;
     /** Where the section begins (for .htaccess: its first directive). */
     const char *file;
     int line;
@@ -154,6 +157,9 @@ typedef struct rlx_dir_t {
     /** The section while it is read; NULL: it does not speak of limits, or
      *  this is merged. */
     rlx_section_t *own;
+    /** Not 0: nothing is set, known since check_config. What is merged into
+     *  it comes out as it is. */
+    int is_empty;
 } rlx_dir_t;
 
 /** Per-server configuration. */
@@ -183,6 +189,9 @@ struct rlx_server_t {
     /** Every storage of the configuration; in the main server alone, NULL
      *  before check_config. */
     rlx_store_set_t *store_set;
+    /** The plan for requests that meet no section; NULL before
+     *  check_config. See resolve.h. */
+    const struct rlx_ready_t *ready;
     /** Not 0: RateLimitStrategy gcra stands somewhere in this server's
      *  configuration. */
     int has_gcra;

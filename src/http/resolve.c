@@ -1,7 +1,8 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * Which limits hold for a request. Every request comes here.
+ * Which limits hold for a request. Every request comes here, and finds the
+ * answer ready where it meets at most one section that speaks of limits.
  *
  * The chain of sections is walked from the innermost outwards. Lists are read
  * backwards, and each limit found goes before those of the same window: what
@@ -15,6 +16,8 @@
 /** What is known of the walk so far. */
 typedef struct walk_t {
     rlx_plan_t *plan;
+    /** The same as the plan's, to write to. */
+    rlx_holding_t *holdings;
     apr_pool_t *pool;
     int method;
     /** Not 0: sections further out give their own limits. */
@@ -34,12 +37,13 @@ static void hold(walk_t *walk, const rlx_rule_t *rule,
     rlx_usec_t window_usec = rule->limit[0].window_usec;
     rlx_holding_t *at;
 
-    if (!plan->holdings) {
-        plan->holdings = apr_palloc(walk->pool, sizeof(rlx_holding_t)
+    if (!walk->holdings) {
+        walk->holdings = apr_palloc(walk->pool, sizeof(rlx_holding_t)
                                                 * (apr_size_t)walk->bound);
+        plan->holdings = walk->holdings;
     }
-    at = plan->holdings + plan->n++;
-    while (at > plan->holdings
+    at = walk->holdings + plan->n++;
+    while (at > walk->holdings
            && at[-1].rule->limit[0].window_usec >= window_usec) {
         *at = at[-1];
         at--;
@@ -139,24 +143,91 @@ static void visit_sections(walk_t *walk, const rlx_chain_t *chain)
     }
 }
 
-void rlx_resolve(const rlx_server_t *sv, const rlx_dir_t *dir, int method,
-                 apr_pool_t *p, rlx_plan_t *plan)
+/** The long way. */
+static void walk_all(const rlx_server_t *sv, const rlx_chain_t *chain,
+                     int method, apr_pool_t *p, rlx_plan_t *plan)
 {
-    walk_t walk = { plan, p, method, 1, 1, 0 };
+    walk_t walk = { plan, NULL, p, method, 1, 1, 0 };
 
     plan->holdings = NULL;
     plan->n = 0;
     plan->exempt = 0;
     plan->endpoint = NULL;
     walk.bound = length(sv->defaults) + length(sv->application);
-    if (dir && dir->chain) {
-        visit_sections(&walk, dir->chain);
-    }
+    visit_sections(&walk, chain);
     if (sv->defaults && walk.defaults_hold
         && !(plan->exempt & RLX_EXEMPT_DEFAULT)) {
         hold_all(&walk, sv->defaults, plan->endpoint, NULL);
     }
     if (sv->application && !(plan->exempt & RLX_EXEMPT_APPLICATION)) {
         hold_all(&walk, sv->application, plan->endpoint, NULL);
+    }
+}
+
+/** Most requests meet one section that speaks of limits, or none. */
+static const rlx_ready_t *find_ready(const rlx_server_t *sv,
+                                     const rlx_chain_t *chain, int method)
+{
+    const rlx_ready_t *ready = sv->ready;
+
+    if (chain) {
+        if (chain->outer) {
+            return NULL;
+        }
+        ready = chain->section->ready;
+    }
+    return ready && (ready->any_method || method == M_GET)
+           && ready->defaults == sv->defaults
+           && ready->application == sv->application ? ready : NULL;
+}
+
+void rlx_resolve(const rlx_server_t *sv, const rlx_dir_t *dir, int method,
+                 apr_pool_t *p, rlx_plan_t *plan)
+{
+    const rlx_chain_t *chain = dir ? dir->chain : NULL;
+    const rlx_ready_t *ready = find_ready(sv, chain, method);
+
+    if (ready) {
+        *plan = ready->plan;
+    }
+    else {
+        walk_all(sv, chain, method, p, plan);
+    }
+}
+
+static int has_methods(const apr_array_header_t *rules)
+{
+    for (int i = 0; rules && i < rules->nelts; i++) {
+        if (APR_ARRAY_IDX(rules, i, rlx_rule_t *)->options->methods) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static const rlx_ready_t *make_ready(apr_pool_t *pconf,
+                                     const rlx_server_t *sv,
+                                     const rlx_section_t *section)
+{
+    rlx_ready_t *ready = apr_pcalloc(pconf, sizeof(*ready));
+    rlx_chain_t alone = { section, NULL };
+
+    walk_all(sv, section ? &alone : NULL, M_GET, pconf, &ready->plan);
+    ready->any_method = !has_methods(sv->defaults)
+                        && !has_methods(sv->application)
+                        && !(section && has_methods(section->rules));
+    ready->defaults = sv->defaults;
+    ready->application = sv->application;
+    return ready;
+}
+
+void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv)
+{
+    sv->ready = make_ready(pconf, sv, NULL);
+    for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
+        rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
+                                               rlx_section_t *);
+
+        section->ready = make_ready(pconf, sv, section);
     }
 }

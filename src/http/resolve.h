@@ -26,14 +26,32 @@ typedef struct rlx_holding_t {
 typedef struct rlx_plan_t {
     /** Sorted by window, shortest first; application rules first among
      *  equals, else in the order defaults, outer sections, inner sections,
-     *  as written. From the pool given. */
-    rlx_holding_t *holdings;
+     *  as written. From the pool given or the configuration. */
+    const rlx_holding_t *holdings;
     int n;
     /** The RLX_EXEMPT_ bits in force. */
     unsigned int exempt;
     /** The innermost section (outside .htaccess) that speaks of limits. */
     const rlx_section_t *endpoint;
 } rlx_plan_t;
+
+/** A plan that was worked out when the configuration was read. It is for
+ *  requests that meet one section, or none. */
+typedef struct rlx_ready_t {
+    rlx_plan_t plan;
+    /** Not 0: for every method; else for GET alone. */
+    int any_method;
+    /** The lists of the server that it was worked out for. It is for every
+     *  server with the same ones. */
+    const apr_array_header_t *defaults;
+    const apr_array_header_t *application;
+} rlx_ready_t;
+
+/**
+ * Work out what can be known before any request: plans of a server and of
+ * its sections, each by itself. Once the configuration is complete.
+ */
+void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv);
 
 /**
  * Collect the limits that hold.
