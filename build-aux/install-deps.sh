@@ -21,16 +21,10 @@ needs_test='
 perl                 perl               perl -MTest::More -MTime::HiRes -e 1
 libapache2-mod-perl2 perl-Apache-Test   perl -MApache::Test -e 1
 libwww-perl          perl-libwww-perl   perl -MLWP::UserAgent -e 1
-libfaketime          libfaketime        faketime
 binutils             binutils           have nm
 util-linux           util-linux         have setpriv && have flock
 '
 have() { command -v "$1" >/dev/null 2>&1; }
-faketime() {
-    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null \
-        || compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null \
-        || compgen -G '/usr/local/lib/faketime/libfaketimeMT.so.1' >/dev/null
-}
 
 case $what in
     demo) needs=$needs_demo ;;
