@@ -1,0 +1,193 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  word.h
+ * @brief The 16-byte words that the table of counters is made of.
+ *
+ *     lo  63                       16 15          2 1 0
+ *        | payload, 48 bits          | generation  |tag|
+ *     hi | payload, 64 bits                            |
+ *
+ * A word is changed by nothing but a 128-bit compare-and-swap, and every new
+ * value has the next generation. So a value that was read does not come back
+ * (short of 16,384 changes in between that end at the same payload), and a
+ * compare-and-swap that succeeds proves that nothing happened meanwhile.
+ */
+
+#ifndef RLX_CORE_WORD_H
+#define RLX_CORE_WORD_H
+
+#include <stdint.h>
+
+#include "core/strategy.h"
+
+/** A word in shared memory, or a copy of one. */
+typedef struct rlx_word_t {
+    uint64_t lo;
+    uint64_t hi;
+} __attribute__((aligned(16))) rlx_word_t;
+
+/** What the payload is: a value, or a reference to a step under way. */
+#define RLX_WORD_TAG_MASK UINT64_C(3)
+#define RLX_WORD_VALUE    UINT64_C(0)
+#define RLX_WORD_REF      UINT64_C(1)
+
+#define RLX_WORD_GEN_SHIFT  2
+#define RLX_WORD_GEN_BITS   14
+#define RLX_WORD_GEN_LIMIT  (UINT64_C(1) << RLX_WORD_GEN_BITS)
+#define RLX_WORD_GEN_MASK   ((RLX_WORD_GEN_LIMIT - 1) << RLX_WORD_GEN_SHIFT)
+#define RLX_WORD_LOW_SHIFT  16
+#define RLX_WORD_LOW_MASK   ((UINT64_C(1) << 48) - 1)
+
+/** One half of a word, as it stands in memory. */
+static inline uint64_t rlx_half_load(const uint64_t *half)
+{
+    return __atomic_load_n(half, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * The 128-bit compare-and-swap. Not libatomic's: where the processor has no
+ * such instruction that takes a lock, and one that other processes do not
+ * see. On x86-64 by hand, so that no compiler flag is needed (-mcx16); but
+ * the thread sanitizer cannot look into assembler, so it gets the builtin.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define RLX_WORD_BUILTIN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RLX_WORD_BUILTIN 1
+#endif
+#endif
+#if !defined(RLX_WORD_BUILTIN) && defined(__aarch64__)
+#define RLX_WORD_BUILTIN 1
+#endif
+
+#if defined(RLX_WORD_BUILTIN)
+
+__extension__ typedef unsigned __int128 rlx_word_bits_t;
+
+static inline rlx_word_bits_t rlx_word_bits(rlx_word_t word)
+{
+    return ((rlx_word_bits_t)word.hi << 64) | word.lo;
+}
+
+static inline int rlx_word_cas(rlx_word_t *at, rlx_word_t *expected,
+                               rlx_word_t desired)
+{
+    rlx_word_bits_t before = rlx_word_bits(*expected);
+    rlx_word_bits_t found = __sync_val_compare_and_swap(
+        (rlx_word_bits_t *)(void *)at, before, rlx_word_bits(desired));
+
+    expected->lo = (uint64_t)found;
+    expected->hi = (uint64_t)(found >> 64);
+    return found == before;
+}
+
+#elif defined(__x86_64__)
+
+/**
+ * Put `desired` where `expected` stands.
+ * @param expected on failure: what stood there, read in one piece
+ * @return not 0 on success
+ */
+static inline int rlx_word_cas(rlx_word_t *at, rlx_word_t *expected,
+                               rlx_word_t desired)
+{
+    unsigned char done;
+
+    __asm__ __volatile__("lock cmpxchg16b %1"
+                         : "=@ccz"(done), "+m"(*at), "+a"(expected->lo),
+                           "+d"(expected->hi)
+                         : "b"(desired.lo), "c"(desired.hi)
+                         : "memory");
+    return done;
+}
+
+#else
+#error "mod_ratelimit_ext keeps its counters in 128-bit words that all processes change by one compare-and-swap instruction; it knows that of x86-64 and aarch64 only"
+#endif
+
+/** Read a word in one piece. The lower half, with its generation, differs
+ *  after each change: unchanged around the reading of the other half, the
+ *  two belong together. */
+static inline rlx_word_t rlx_word_read(rlx_word_t *at)
+{
+    rlx_word_t word;
+
+#if defined(__x86_64__)
+    do {
+        word.lo = rlx_half_load(&at->lo);
+        word.hi = rlx_half_load(&at->hi);
+    } while (rlx_half_load(&at->lo) != word.lo);
+#else
+    /* Elsewhere the halves of one store may become visible one by one. */
+    word.lo = 0;
+    word.hi = 0;
+    rlx_word_cas(at, &word, word);
+#endif
+    return word;
+}
+
+/** Not 0 if two words are the same, generation included. */
+static inline int rlx_word_equal(rlx_word_t a, rlx_word_t b)
+{
+    return a.lo == b.lo && a.hi == b.hi;
+}
+
+/** Not 0 if the word refers to a step under way. */
+static inline int rlx_word_is_ref(rlx_word_t word)
+{
+    return (word.lo & RLX_WORD_TAG_MASK) != RLX_WORD_VALUE;
+}
+
+/** The generation of a word, 0 to RLX_WORD_GEN_LIMIT - 1. */
+static inline uint32_t rlx_word_gen(rlx_word_t word)
+{
+    return (uint32_t)((word.lo & RLX_WORD_GEN_MASK) >> RLX_WORD_GEN_SHIFT);
+}
+
+/** The payload of a value. */
+static inline rlx_state_t rlx_word_payload(rlx_word_t word)
+{
+    rlx_state_t payload;
+
+    payload.hi = word.hi;
+    payload.lo = word.lo >> RLX_WORD_LOW_SHIFT;
+    return payload;
+}
+
+/** The value that comes after `old`: another payload, the next generation. */
+static inline rlx_word_t rlx_word_next(rlx_word_t old, rlx_state_t payload)
+{
+    uint64_t gen = (old.lo + (UINT64_C(1) << RLX_WORD_GEN_SHIFT))
+                   & RLX_WORD_GEN_MASK;
+    rlx_word_t word;
+
+    word.hi = payload.hi;
+    word.lo = (payload.lo << RLX_WORD_LOW_SHIFT) | gen | RLX_WORD_VALUE;
+    return word;
+}
+
+/** Not 0 if two payloads are the same. */
+static inline int rlx_state_equal(rlx_state_t a, rlx_state_t b)
+{
+    return a.hi == b.hi && a.lo == b.lo;
+}
+
+/** Not 0 if all of a payload's bits are 0. */
+static inline int rlx_state_is_zero(rlx_state_t state)
+{
+    return (state.hi | state.lo) == 0;
+}
+
+/** Be easy on the processor while somebody else is at it. */
+static inline void rlx_word_relax(void)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("pause");
+#else
+    __asm__ __volatile__("" ::: "memory");
+#endif
+}
+
+#endif /* RLX_CORE_WORD_H */
