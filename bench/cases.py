@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+"""What is measured: one httpd configuration and one kind of load each."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    text: str
+    # The case that it is compared with; None: it is only compared with.
+    base: str = None
+    # Is the module loaded?
+    module: bool = True
+    conf: str = ''
+    # Arguments of addresses.lua ("first count"), or None for load.lua. Each
+    # run goes on where the last one stopped if `fresh` is set.
+    addresses: tuple = None
+    fresh: bool = False
+    # Requests that are sent once, before anything is measured.
+    prefill: int = 0
+    # (throughput ratio at least, CPU us added at most, instructions added at
+    # most); None where there is no goal.
+    goal: tuple = (None, None, None)
+    # Is it run under load, and under callgrind?
+    load: bool = True
+    callgrind: bool = True
+    # Status that every answer must have.
+    status: int = 200
+
+
+REMOTEIP = '''RemoteIPHeader X-Forwarded-For
+RemoteIPInternalProxy 127.0.0.1
+'''
+# More than any run can use up.
+MANY = '2000000000'
+ONE = f'RateLimitDefault "{MANY} per day"\n'
+
+
+def _in_location(directives):
+    return f'<Location "/">\n{directives}\n</Location>\n'
+
+
+CASES = [
+    Case('none', 'without the module', module=False),
+    Case('again', 'without the module, once more (the noise)', base='none',
+         module=False, goal=(1, 0, 0)),
+    Case('loaded', 'loaded, nothing configured', base='none',
+         goal=(1, 0, 200)),
+    Case('off', 'one limit, RateLimitEngine Off', base='none',
+         conf=ONE + 'RateLimitEngine Off\n', goal=(1, 0, 200)),
+    Case('one', 'one limit (RateLimitDefault)', base='none', conf=ONE,
+         goal=(.99, .25, 800)),
+    Case('two', 'two limits', base='none',
+         conf=f'RateLimitDefault "{MANY} per hour; {MANY} per day"\n',
+         goal=(.985, .35, 1200)),
+    Case('three', 'three limits of three kinds, RateLimitHeaders On',
+         base='location',
+         conf=ONE + f'RateLimitApplication "{MANY} per minute"\n'
+              'RateLimitHeaders On\n'
+         + _in_location(f'RateLimit "{MANY} per hour" override_defaults=off'),
+         goal=(.97, .8, 3000)),
+    Case('refused', 'everything refused (429 with its body)', base='none',
+         conf='RateLimitDefault "1 per day"\n', goal=(1.85, None, None),
+         status=429),
+    # What a <Location> costs is httpd's own.
+    Case('location', 'without the module, in a <Location>', module=False,
+         conf=_in_location('LimitRequestBody 1000000')),
+    Case('section', 'one limit in a <Location>', base='location',
+         conf=_in_location(f'RateLimit "{MANY} per day"'),
+         goal=(.99, .25, 800), load=False),
+    Case('five', 'five limits', base='none', load=False,
+         conf='RateLimitDefault "' + '; '.join(
+             f'{MANY} per {n} hours' for n in range(1, 6)) + '"\n',
+         goal=(None, None, 2100)),
+    Case('sliding', 'one limit, sliding-window-counter', base='none',
+         conf=ONE + 'RateLimitStrategy sliding-window-counter\n', load=False),
+    Case('gcra', 'one limit, gcra', base='none',
+         conf='RateLimitDefault "1000000 per second" strategy=gcra\n',
+         load=False),
+    Case('moving', 'one limit, moving-window', base='none',
+         conf='RateLimitDefault "10000 per day" strategy=moving-window\n',
+         load=False),
+    # Many clients.
+    Case('many-none', '100,000 addresses, without the module', module=False,
+         conf=REMOTEIP, addresses=(0, 100000)),
+    Case('many', '100,000 addresses, one limit', base='many-none',
+         conf=REMOTEIP + ONE, addresses=(0, 100000), goal=(.99, .25, 800)),
+    Case('repeating', 'full table, repeating keys',
+         conf=REMOTEIP + ONE + 'RateLimitStorage shm:// size=4M\n',
+         addresses=(0, 1000), prefill=150000, callgrind=False),
+    Case('flood', 'full table, each request a new key', base='repeating',
+         conf=REMOTEIP + ONE + 'RateLimitStorage shm:// size=4M\n',
+         addresses=(0, 200000000), fresh=True, prefill=150000,
+         goal=(.95, None, None), callgrind=False),
+]
+
+BY_NAME = {case.name: case for case in CASES}
