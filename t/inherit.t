@@ -588,7 +588,7 @@ RateLimitHeaders On
 </Location>
 <Location "/off/on">
     RateLimitEngine On
-    RateLimitStatus 403
+    RateLimitStatus 420
 </Location>
 <Location "/dry">
     RateLimitEngine DryRun
@@ -597,20 +597,20 @@ RateLimitHeaders On
     RateLimitHeaders Off
 </Location>
 <VirtualHost 127.0.0.1:@PORT2@>
-    RateLimitStatus 409
+    RateLimitStatus 599
 </VirtualHost>
 END
     $httpd->write("$_/index.html", 'x') for qw(off off/on dry quiet);
     my $c = $httpd->client;
     is($c->get('/')->code, 503, 'status of the server');
     is($c->get('/off/')->code, 200, 'engine off');
-    is($c->get('/off/on/')->code, 403, 'on again inside, with another status');
+    is($c->get('/off/on/')->code, 420, 'on again inside, with another status');
     is($c->get('/dry/')->code, 200, 'dry run');
     is($c->get('/')->header('X-RateLimit-Limit'), 0, 'fields');
     is($c->get('/quiet/')->header('X-RateLimit-Limit'), undef, 'none');
     is($c->get('/quiet/')->code, 503, 'but the status is inherited');
     my $v = $httpd->client(2)->get('/');
-    is($v->code, 409, 'a virtual host has its own status');
+    is($v->code, 599, 'a virtual host has its own status');
     is($v->header('X-RateLimit-Limit'), 0, 'and inherits the rest');
 }
 
