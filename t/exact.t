@@ -51,6 +51,16 @@ RateLimitApplication "150 per day" key=%{req:X-App}
 <Location "/several">
     RateLimit "300 per day, 200 per hour; 150 per month"
 </Location>
+<Location "/crowd">
+    RateLimit "20000 per day"
+</Location>
+<Location "/crowds">
+    RateLimitShared "10000 per hour" scope=crowds-hour
+    RateLimitShared "10001 per year" scope=crowds-year strategy=gcra
+</Location>
+<Location "/crowds-year">
+    RateLimitShared "10001 per year" scope=crowds-year strategy=gcra
+</Location>
 <Location "/closing">
     RateLimit "150 per day"
 </Location>
@@ -95,7 +105,8 @@ END
 
 # Everything that is asked for is there, so what is let through is a 200.
 my %files = map { $_ => "x\n" } qw(pair pair-hour crossed shared/one shared/two
-                                   several closing open), @strategies,
+                                   several closing open
+                                   crowd crowds crowds-year), @strategies,
     (map { ("costly/$_", "cheap/$_") } @strategies),
     map { my $at = "charge/$_"; map { "$at/$_" } qw(hour-tight hour-tight-day
                                                     day-tight day-tight-hour) }
@@ -120,6 +131,20 @@ for my $strategy (@strategies) {
 # A new connection for each request: other children, other threads.
 is_deeply(load('/closing', 400, Connection => 'close'),
           { 200 => 150, 429 => 250 }, 'each request on a connection of its own');
+
+# As fast as the machine can, on all cores at once: two decisions that meet
+# within some ten nanoseconds happen here.
+sub crowd {
+    my ($path, $n) = @_;
+    return total(at_once(map {
+        sub { pipelined($h->port, $path, $n / 8, sub { () }) }
+    } 1 .. 8));
+}
+is_deeply(crowd('/crowd', 32_000), { 200 => 20_000, 429 => 12_000 },
+          'a crowd of 32,000');
+is_deeply(crowd('/crowds', 16_000), { 200 => 10_000, 429 => 6_000 },
+          'a crowd, two limits');
+is(passes('/crowds-year', 16), 1, 'of which the other has one left');
 
 # Half of the load from another process, to another place.
 sub two_places {
