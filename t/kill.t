@@ -20,6 +20,7 @@ use RateLimit::Load;
 use constant { SECONDS => 12, CLIENTS => 8, LIMIT => 20, TOTAL => 1000 };
 
 my @strategies = qw(fixed-window moving-window sliding-window-counter gcra);
+my @batches = qw(pair triple wide);     # several counters in one request
 
 # X-Key changes ten times a second, so that there is always something to be
 # charged, and all clients use the same: each key is fought over.
@@ -40,12 +41,27 @@ RateLimitHeaders On
     RateLimitShared "20 per day" scope=triple-gcra strategy=gcra
     RateLimitShared "1000000 per day" scope=triple-sum key=everybody
 </Location>
+# So many that a child is often killed in the middle of them.
+<Location "/wide">
+    RateLimitShared "20 per hour" scope=wide-key
+    RateLimitShared "1000000 per day" scope=wide-sum key=everybody
+    RateLimitShared "@WIDE@" scope=wide-more key=everybody
+</Location>
 # How much each of those counters has left, without charging it.
 <Location "/look/pair-key">
     RateLimitShared "20 per hour" scope=pair-key cost=0
 </Location>
 <Location "/look/pair-sum">
     RateLimitShared "1000000 per day" scope=pair-sum key=everybody cost=0
+</Location>
+<Location "/look/wide-key">
+    RateLimitShared "20 per hour" scope=wide-key cost=0
+</Location>
+<Location "/look/wide-sum">
+    RateLimitShared "1000000 per day" scope=wide-sum key=everybody cost=0
+</Location>
+<Location "/look/wide-more">
+    RateLimitShared "1000000 per 31 days" scope=wide-more key=everybody cost=0
 </Location>
 <Location "/look/triple-log">
     RateLimitShared "20 per hour" scope=triple-log strategy=moving-window cost=0
@@ -63,9 +79,11 @@ $conf .= <<"END" for @strategies;
 </Location>
 END
 
-my @paths = (@strategies, qw(total pair triple));
+$conf =~ s/\@WIDE\@/join '; ', map { "1000000 per $_ days" } 2 .. 31/e;
+
+my @paths = map { ($_, 'wide') } @strategies, qw(total pair triple);
 my @looks = map { "look/$_" } qw(pair-key pair-sum triple-log triple-gcra
-                                 triple-sum);
+                                 triple-sum wide-key wide-sum wide-more);
 # Many children: httpd makes new ones only once a second.
 my $h = RateLimit::Httpd->start(
     conf => $conf, children => 12,
@@ -126,7 +144,7 @@ cmp_ok($all->{200}, '>=', 1000, 'there was something to decide');
 cmp_ok($all->{429}, '>=', 1000, 'and something to refuse');
 
 # No key gets more than its limit; who was refused had used it up.
-for my $path (@strategies, 'pair', 'triple') {
+for my $path (@strategies, @batches) {
     my (@over, @under);
     while (my ($key, $n) = each %{ $sum{$path} }) {
         my ($passed, $broken) = map { $n->{$_} // 0 } qw(200 broken);
@@ -154,21 +172,23 @@ sub used {
 }
 
 # All counters of a request were charged, or none: the sums agree.
-for my $batch ([ 'pair', 'pair-key' ], [ 'triple', 'triple-log', 'triple-gcra' ]) {
-    my ($path, @parts) = @$batch;
+my %parts = (pair => ['key'], triple => [qw(log gcra)], wide => ['key']);
+for my $path (@batches) {
     my $total = used("$path-sum", 1_000_000, 'any');
     my $n = total(values %{ $sum{$path} });
     cmp_ok($total, '>=', $n->{200}, "$path: all that passed was charged");
     cmp_ok($total, '<=', $n->{200} + ($n->{broken} // 0), "$path: and no more");
-    for my $part (@parts) {
+    for my $part (@{ $parts{$path} }) {
         my $by_key = 0;
-        $by_key += used($part, LIMIT, $_) for sort keys %{ $sum{$path} };
+        $by_key += used("$path-$part", LIMIT, $_) for sort keys %{ $sum{$path} };
         is($by_key, $total, "$path: $part and the sum agree");
     }
 }
+is(used('wide-more', 1_000_000, 'any'), used('wide-sum', 1_000_000, 'any'),
+   'wide: the last of many agrees as well');
 
 # Life goes on
-for my $path (@strategies, 'pair', 'triple') {
+for my $path (@strategies, @batches) {
     my %got;
     $got{ ask_once($h->client, $path, 'later') }++ for 1 .. LIMIT + 5;
     is_deeply(\%got, { 200 => LIMIT, 429 => 5 }, "$path: a new key afterwards");
