@@ -38,6 +38,8 @@ $s->write_cgi('fail.cgi', 'exit 1');
 $s->write_cgi('post.cgi', 'printf "Content-Type: text/plain\n\n"; cat');
 $s->write("files/index.html", "index of files\n");
 $s->write("index-$_/index.html", "index alone\n") for qw(only bare);
+$s->write("added/index.html", "index\n");
+$s->write("fallback/front.html", "front\n");
 $s->write('users', 'jane:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=' . "\n"); # secret
 
 # How often the umbrella counted this client. Counts as one itself.
@@ -78,6 +80,8 @@ counts('SSI', 1, 200, qr/\[part\]\s+\[part\]\s+\[script\]\s+\S+\s+page of tiny/,
 counts('a missing slash', 1, 301, qr/./, GET => '/dirindex');
 counts('HEAD', 1, 200, undef, HEAD => '/plain.html');
 counts('OPTIONS', 1, 200, undef, OPTIONS => '/plain.html');
+counts('OPTIONS of the server', 0, 200, undef, OPTIONS => '*');
+counts('FallbackResource', 1, 200, qr/front/, GET => '/fallback/some/where');
 counts('POST', 1, 200, qr/^a=b$/, POST => '/post.cgi', {}, 'a=b');
 counts('a part of a file', 1, 206, qr/^pl$/, GET => '/plain.html',
        { Range => 'bytes=0-1' });
@@ -132,6 +136,20 @@ for my $place ('/index-only/', '/index-bare/') {
     is(left($r), 1, 'as charged');
     is($c->codes(2, $place), '1x200 1x429', 'and refuses');
     is($c->get($place)->header('X-RateLimit-Limit'), 2, 'in the refusal too');
+}
+{
+    # Limits that come down to the file are counted for it, beside the directory
+    my $c = $s->fresh;
+    is($c->get('/added/')->code, 200, 'a file that adds a limit');
+    is(left($c->get('/added/nothing.html')), 48, 'the directory counts once');
+    my $r = $c->get('/added/index.html');
+    is($r->header('X-RateLimit-Limit'), 50, 'the file inherits its limit');
+    is(left($r), 48, 'and counts once');
+    is($c->codes(4, '/added/'), '3x200 1x429', 'as it does its own');
+}
+{
+    my $c = $s->fresh;
+    is($c->codes(6, '/fallback/a'), '5x200 1x429', 'FallbackResource to a limit');
 }
 {
     my $c = $s->fresh;
@@ -195,6 +213,21 @@ for my $place ('/index-only/', '/index-bare/') {
     $r = $c->get('/strict-lost/page.html');
     is($r->code, 429, 'the status stands where the error document is missing');
     ok($r->header('Retry-After'), 'and the field');
+}
+
+### The method is the client's, though httpd asks for error documents by GET
+{
+    my $m = RateLimit::Suite->new('once_method');
+    for my $method (qw(POST HEAD)) {
+        my $c = $m->fresh;
+        is($c->request($method, '/nothing')->code, 404, "$method of nothing");
+        is(left($c->get('/used.html')), 999, 'is not counted as GET');
+        is($c->request($method, '/nothing')->header('X-RateLimit-Remaining'),
+           998, "but as $method") if $method ne 'HEAD';
+    }
+    my $c = $m->fresh;
+    is($c->post('/nothing', 'a=b')->code, 404, 'POST of nothing') for 1 .. 3;
+    is($c->codes(3, '/nothing'), '2x404 1x429', 'a limit on GET is not touched');
 }
 
 ### Connections

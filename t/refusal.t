@@ -215,6 +215,17 @@ for my $case ([400, 'Bad Request'], [420, undef], [503, 'Service Unavailable'],
     is($c->get('/off/really/page.html')->code, 200, 'and served');
     is($c->{socket}, $socket, 'all on one connection');
 
+    # A body in chunks, and the next request right behind it
+    my $host = 'Host: localhost';
+    $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                    PeerPort => $s->port) or die $!;
+    print $socket "POST /zero/page.html HTTP/1.1\r\n$host\r\n"
+        . "Transfer-Encoding: chunked\r\n\r\n"
+        . "5\r\nhello\r\n0\r\n\r\n"
+        . "GET /off/really/page.html HTTP/1.1\r\n$host\r\nConnection: close\r\n\r\n";
+    is(join(' ', do { local $/; readline $socket } =~ m{^HTTP/1\.1 (\d+)}mg),
+       '429 200', 'a body in chunks is passed over');
+
     $c = $s->fresh;
     my $r = $c->raw("POST /zero/page.html HTTP/1.1\r\nHost: localhost\r\n"
                     . "Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n",

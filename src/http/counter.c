@@ -11,10 +11,12 @@
 #include <apr_strings.h>
 
 void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
-                        const rlx_dir_t *dir, int wants_text)
+                        const rlx_request_t *request, const rlx_dir_t *dir,
+                        int wants_text)
 {
     memset(counting, 0, sizeof(*counting));
     counting->r = r;
+    counting->request = request;
     counting->sv = rlx_server_of(r->server);
     counting->dir = dir;
     counting->wants_text = wants_text;
@@ -114,8 +116,10 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
                                       strlen(scope)));
     }
     if (options->per_method) {
-        id = rlx_id_mix(id, rlx_id_of(rlx_secret(), RLX_ID_METHOD, r->method,
-                                      strlen(r->method)));
+        const char *method = counting->request->method;
+
+        id = rlx_id_mix(id, rlx_id_of(rlx_secret(), RLX_ID_METHOD, method,
+                                      strlen(method)));
     }
     return rlx_id_mix(id, kind_ids[rule->kind]);
 }
@@ -163,6 +167,7 @@ static void give_text(const rlx_counting_t *counting,
                         ? "" : rlx_decision_scope(r, decision);
     const char *more = options->scope && rule->kind != RLX_RULE_SHARED
                        ? rlx_value_of(r, options->scope) : "";
+    const char *method = options->per_method ? counting->request->method : "";
 
     counter->scope = apr_pstrcat(r->pool, sv->key_prefix
                                  ? part(r->pool, sv->key_prefix) : "", ":",
@@ -170,8 +175,7 @@ static void give_text(const rlx_counting_t *counting,
                                  kinds[rule->kind], ":",
                                  part(r->pool, where), ":",
                                  part(r->pool, more), ":",
-                                 options->per_method
-                                 ? part(r->pool, r->method) : "", ":",
+                                 part(r->pool, method), ":",
                                  options->name ? part(r->pool, options->name)
                                                : "", NULL);
     counter->scope_len = strlen(counter->scope);
@@ -219,8 +223,6 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     counter->cost = options->cost;
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
-    counter->scope = counter->key = NULL;
-    counter->scope_len = counter->key_len = 0;
     if (counting->wants_text) {
         give_text(counting, decision, counter);
     }

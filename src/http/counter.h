@@ -15,6 +15,7 @@
 /** What counters of one request have in common; worked out once. */
 typedef struct rlx_counting_t {
     request_rec *r;
+    const rlx_request_t *request;
     const rlx_server_t *sv;
     /** May be NULL. */
     const rlx_dir_t *dir;
@@ -30,7 +31,8 @@ typedef struct rlx_counting_t {
 
 /** Begin a request's counters. */
 void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
-                        const rlx_dir_t *dir, int wants_text);
+                        const rlx_request_t *request, const rlx_dir_t *dir,
+                        int wants_text);
 
 /**
  * Work out the counter of one limit.

@@ -22,54 +22,53 @@
 
 APLOG_USE_MODULE(ratelimit_ext);
 
-/** The counters that a storage is asked for in one go. */
+/** More counters than this do not fit the stack. */
+#define FEW 8
+
+/** The counters that a storage is asked for in one go: those of the record's
+ *  decisions from `first` on. */
 typedef struct batch_t {
     rlx_counter_t *counters;
-    /** Index of each counter's decision in the request's record. */
-    int *decision;
+    rlx_verdict_t *verdicts;
+    int first;
     int n;
 } batch_t;
 
 /** Not 0 if the request was charged to this counter already. */
 static int is_known(const rlx_request_t *request, rlx_id_t id)
 {
-    for (int i = 0; i < request->decisions->nelts; i++) {
-        const rlx_decision_t *decision = &APR_ARRAY_IDX(request->decisions, i,
-                                                        rlx_decision_t);
-
-        if (rlx_id_equal(decision->id, id)) {
+    for (int i = 0; i < request->n; i++) {
+        if (rlx_id_equal(request->decisions[i].id, id)) {
             return 1;
         }
     }
     return 0;
 }
 
+static void log_keyless(request_rec *r, const rlx_rule_t *rule)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0011)
+                  "no key for %s (%s:%d): the limit is skipped",
+                  rule->limit[0].text, rule->file, rule->line);
+}
+
 /** Put the counters of a plan that are new to the request in a batch. */
 static void batch_fill(batch_t *batch, rlx_counting_t *counting,
                        const rlx_plan_t *plan, rlx_request_t *request)
 {
-    request_rec *r = counting->r;
-
     batch->n = 0;
-    batch->counters = apr_palloc(r->pool, sizeof(rlx_counter_t) * plan->n);
-    batch->decision = apr_palloc(r->pool, sizeof(int) * plan->n);
+    batch->first = request->n;
     for (int i = 0; i < plan->n; i++) {
-        rlx_decision_t decision;
+        rlx_decision_t *decision = &request->decisions[request->n];
 
-        if (!rlx_counter_of(counting, &plan->holdings[i], &decision,
+        if (!rlx_counter_of(counting, &plan->holdings[i], decision,
                             &batch->counters[batch->n])) {
-            ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0011)
-                          "no key for %s (%s:%d): the limit is skipped",
-                          plan->holdings[i].rule->limit[0].text,
-                          plan->holdings[i].rule->file,
-                          plan->holdings[i].rule->line);
-            continue;
+            log_keyless(counting->r, plan->holdings[i].rule);
         }
-        if (is_known(request, decision.id)) {
-            continue;
+        else if (!is_known(request, decision->id)) {
+            batch->n++;
+            request->n++;
         }
-        batch->decision[batch->n++] = request->decisions->nelts;
-        APR_ARRAY_PUSH(request->decisions, rlx_decision_t) = decision;
     }
 }
 
@@ -78,8 +77,6 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
                                  rlx_request_t *request, rlx_charge_e mode)
 {
     const rlx_store_t *store = rlx_server_of(r->server)->store;
-    rlx_verdict_t *verdicts = apr_palloc(r->pool,
-                                         sizeof(rlx_verdict_t) * batch->n);
 
     for (int from = 0; from < batch->n; from += RLX_STORAGE_BATCH_MAX) {
         int n = batch->n - from;
@@ -88,15 +85,14 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
         n = n < RLX_STORAGE_BATCH_MAX ? n : RLX_STORAGE_BATCH_MAX;
         status = store->provider->decide(store->instance, mode,
                                          batch->counters + from, n,
-                                         request->now_usec, verdicts + from,
-                                         r->pool);
+                                         request->now_usec,
+                                         batch->verdicts + from, r->pool);
         if (status != APR_SUCCESS) {
             return status;
         }
     }
     for (int i = 0; i < batch->n; i++) {
-        APR_ARRAY_IDX(request->decisions, batch->decision[i],
-                      rlx_decision_t).verdict = verdicts[i];
+        request->decisions[batch->first + i].verdict = batch->verdicts[i];
     }
     return APR_SUCCESS;
 }
@@ -105,12 +101,9 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
 static const rlx_decision_t *batch_breach(const batch_t *batch,
                                           const rlx_request_t *request)
 {
-    for (int i = 0; i < batch->n; i++) {
-        const rlx_decision_t *decision = &APR_ARRAY_IDX(
-            request->decisions, batch->decision[i], rlx_decision_t);
-
-        if (!decision->verdict.has_room) {
-            return decision;
+    for (int i = batch->first; i < request->n; i++) {
+        if (!request->decisions[i].verdict.has_room) {
+            return &request->decisions[i];
         }
     }
     return NULL;
@@ -160,48 +153,64 @@ static int refuse(request_rec *r, const rlx_dir_t *dir,
     return request->status;
 }
 
-/** Decide what holds for r and was not decided before. */
-static int decide(request_rec *r, const rlx_dir_t *dir,
-                  rlx_request_t *request, const rlx_plan_t *plan)
+/** Decide the counters of a batch. */
+static int decide_batch(request_rec *r, const rlx_dir_t *dir,
+                        rlx_request_t *request, const batch_t *batch)
 {
     const rlx_store_t *store = rlx_server_of(r->server)->store;
     rlx_charge_e mode = dir && dir->charge != RLX_UNSET
                         ? (rlx_charge_e)dir->charge : RLX_CHARGE_ATOMIC;
     const rlx_decision_t *breached;
-    rlx_counting_t counting;
-    batch_t batch;
     apr_status_t status;
 
-    if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
-                      rlx_plan_text(r->pool, plan));
-    }
-    rlx_counting_begin(&counting, r, dir, store->provider->flags
-                                          & RLX_STORAGE_WANTS_TEXT);
-    batch_fill(&batch, &counting, plan, request);
-    if (!batch.n) {
-        return DECLINED;
-    }
     /* The one place where the module reads the wall clock. */
     request->now_usec = apr_time_now();
-    status = batch_decide(&batch, r, request, mode);
+    status = batch_decide(batch, r, request, mode);
     if (status != APR_SUCCESS) {
-        request->decisions->nelts -= batch.n;
+        request->n = batch->first;
         ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0012)
                       "storage %s cannot answer: the request passes",
                       store->shown_uri);
         return DECLINED;
     }
-    breached = batch_breach(&batch, request);
+    breached = batch_breach(batch, request);
     return breached ? refuse(r, dir, request, breached) : DECLINED;
+}
+
+/** Decide what holds for r and was not decided before. */
+static int decide(request_rec *r, const rlx_dir_t *dir,
+                  rlx_request_t *request, const rlx_plan_t *plan)
+{
+    const rlx_store_t *store = rlx_server_of(r->server)->store;
+    rlx_counter_t few_counters[FEW];
+    rlx_verdict_t few_verdicts[FEW];
+    batch_t batch = { few_counters, few_verdicts, 0, 0 };
+    rlx_counting_t counting;
+
+    if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
+                      rlx_plan_text(r->pool, plan));
+    }
+    if (plan->n > FEW) {
+        apr_size_t n = (apr_size_t)plan->n;
+
+        batch.counters = apr_palloc(r->pool, sizeof(rlx_counter_t) * n);
+        batch.verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
+    }
+    rlx_counting_begin(&counting, r, dir, store->provider->flags
+                                          & RLX_STORAGE_WANTS_TEXT);
+    batch_fill(&batch, &counting, plan, request);
+    return batch.n ? decide_batch(r, dir, request, &batch) : DECLINED;
 }
 
 /** Decide r for the configuration that it has now. */
 static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
 {
-    rlx_request_t *request = rlx_request_get(r);
+    rlx_request_t *request;
     rlx_plan_t plan;
 
+    rlx_resolve(sv, dir, r->method_number, r->pool, &plan);
+    request = rlx_request_get(r, plan.n);
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {
         return DECLINED;
@@ -209,7 +218,6 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
     request->decided_for = r->per_dir_config;
     request->headers = dir && dir->headers != RLX_UNSET ? dir->headers
                                                         : RLX_HEADERS_OFF;
-    rlx_resolve(sv, dir, r->method_number, r->pool, &plan);
     return plan.n ? decide(r, dir, request, &plan) : DECLINED;
 }
 
@@ -246,16 +254,18 @@ int rlx_engine_fixups(request_rec *r)
 
 int rlx_engine_handler(request_rec *r)
 {
-    const rlx_server_t *sv = rlx_server_of(r->server);
-    const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
-    const rlx_request_t *request;
+    const rlx_request_t *request = ap_get_module_config(
+        r->request_config, &ratelimit_ext_module);
+    const rlx_server_t *sv;
+    const rlx_dir_t *dir;
     int status;
 
-    if (!is_concerned(r, sv, dir)) {
+    if (request && request->decided_for == r->per_dir_config) {
         return DECLINED;
     }
-    request = ap_get_module_config(r->request_config, &ratelimit_ext_module);
-    if (request && request->decided_for == r->per_dir_config) {
+    sv = rlx_server_of(r->server);
+    dir = rlx_dir_of(r->per_dir_config);
+    if (!is_concerned(r, sv, dir)) {
         return DECLINED;
     }
     status = look(r, sv, dir);

@@ -21,14 +21,36 @@ rlx_request_t *rlx_request_find(const request_rec *r)
     return NULL;
 }
 
-rlx_request_t *rlx_request_get(request_rec *r)
+/** A record with nothing decided. Record and decisions are one piece of
+ *  memory: this is done for every request that a limit holds for. */
+static rlx_request_t *make(request_rec *r, int room)
+{
+    rlx_request_t *request = apr_palloc(r->pool, sizeof(*request)
+                                        + sizeof(rlx_decision_t)
+                                          * (apr_size_t)room);
+
+    memset(request, 0, sizeof(*request));
+    request->decisions = (rlx_decision_t *)(request + 1);
+    request->room = room;
+    return request;
+}
+
+rlx_request_t *rlx_request_get(request_rec *r, int more)
 {
     rlx_request_t *request = rlx_request_find(r);
 
     if (!request) {
-        request = apr_pcalloc(r->pool, sizeof(*request));
-        request->decisions = apr_array_make(r->pool, 4,
-                                            sizeof(rlx_decision_t));
+        request = make(r, more);
+    }
+    else if (request->n + more > request->room) {
+        rlx_decision_t *larger;
+
+        request->room = request->n + more;
+        larger = apr_palloc(r->pool, sizeof(*larger)
+                                     * (apr_size_t)request->room);
+        memcpy(larger, request->decisions,
+               sizeof(*larger) * (apr_size_t)request->n);
+        request->decisions = larger;
     }
     ap_set_module_config(r->request_config, &ratelimit_ext_module, request);
     return request;
@@ -53,9 +75,8 @@ const rlx_decision_t *rlx_request_spokesman(const rlx_request_t *request)
     if (request->breached) {
         return request->breached;
     }
-    for (int i = 0; i < request->decisions->nelts; i++) {
-        const rlx_decision_t *decision = &APR_ARRAY_IDX(request->decisions, i,
-                                                        rlx_decision_t);
+    for (int i = 0; i < request->n; i++) {
+        const rlx_decision_t *decision = &request->decisions[i];
 
         if (!best || speaks_before(decision, best)) {
             best = decision;

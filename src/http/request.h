@@ -40,11 +40,16 @@ typedef enum {
 
 /** The record of a client request. Lives in the request's pool; one thread. */
 typedef struct rlx_request_t {
+    /** As the client asked: httpd asks for error documents by GET. */
+    const char *method;
+    int method_number;
     /** The configuration that was last decided on: when the request's
      *  differs, sections have come into play since. */
     const ap_conf_vector_t *decided_for;
-    /** rlx_decision_t, in the order decided. */
-    apr_array_header_t *decisions;
+    /** What was decided, in that order: n of them, and room for more. */
+    rlx_decision_t *decisions;
+    int n;
+    int room;
     rlx_result_e result;
     /** The request whose hook refused; NULL: not refused. */
     const request_rec *refused_in;
@@ -64,8 +69,9 @@ typedef struct rlx_request_t {
  *  NULL if none has been made. */
 rlx_request_t *rlx_request_find(const request_rec *r);
 
-/** The same, made if there is none, and attached to r. */
-rlx_request_t *rlx_request_get(request_rec *r);
+/** The same, made if there is none, attached to r, and with room for so many
+ *  more decisions. */
+rlx_request_t *rlx_request_get(request_rec *r, int more);
 
 /** The decision that the X-RateLimit fields and the like speak of: the
  *  breached one, else the one with the shortest window, unshared before

@@ -57,7 +57,7 @@ void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv);
  * Collect the limits that hold.
  * @param sv     the request's server
  * @param dir    its merged configuration; may be NULL
- * @param method r->method_number
+ * @param method number of the method that the client used
  * @param p      for the holdings
  * @param plan   filled in; n is 0 where nothing holds
  */
