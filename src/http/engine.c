@@ -197,8 +197,8 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
         batch.counters = apr_palloc(r->pool, sizeof(rlx_counter_t) * n);
         batch.verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
     }
-    rlx_counting_begin(&counting, r, dir, store->provider->flags
-                                          & RLX_STORAGE_WANTS_TEXT);
+    rlx_counting_begin(&counting, r, request, dir,
+                       store->provider->flags & RLX_STORAGE_WANTS_TEXT);
     batch_fill(&batch, &counting, plan, request);
     return batch.n ? decide_batch(r, dir, request, &batch) : DECLINED;
 }
@@ -206,10 +206,11 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
 /** Decide r for the configuration that it has now. */
 static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
 {
-    rlx_request_t *request;
+    rlx_request_t *request = r->prev ? rlx_request_find(r) : NULL;
+    int method = request ? request->method_number : r->method_number;
     rlx_plan_t plan;
 
-    rlx_resolve(sv, dir, r->method_number, r->pool, &plan);
+    rlx_resolve(sv, dir, method, r->pool, &plan);
     request = rlx_request_get(r, plan.n);
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {

@@ -33,13 +33,25 @@ static apr_int64_t seconds_up(rlx_usec_t usec)
 /** Set a field that no one else's value may stand beside. */
 static void set_field(request_rec *r, const char *name, const char *value)
 {
-    apr_table_unset(r->err_headers_out, name);
+    if (!apr_is_empty_table(r->err_headers_out)) {
+        apr_table_unset(r->err_headers_out, name);
+    }
     apr_table_setn(r->headers_out, name, value);
 }
 
+/** A number that is not negative, in digits. Written by hand: apr_psprintf()
+ *  takes some 500 instructions for it, and fields are on every response. */
 static const char *number(request_rec *r, apr_int64_t value)
 {
-    return apr_psprintf(r->pool, "%" APR_INT64_T_FMT, value);
+    enum { ROOM = sizeof("9223372036854775807") };
+    char *digit = (char *)apr_palloc(r->pool, ROOM) + ROOM - 1;
+
+    *digit = '\0';
+    do {
+        *--digit = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return digit;
 }
 
 /** X-RateLimit-*: one limit speaks for all. */
@@ -61,9 +73,8 @@ static void ietf(request_rec *r, const rlx_request_t *request)
 {
     const char *policies = NULL, *states = NULL;
 
-    for (int i = 0; i < request->decisions->nelts; i++) {
-        const rlx_decision_t *decision = &APR_ARRAY_IDX(request->decisions, i,
-                                                        rlx_decision_t);
+    for (int i = 0; i < request->n; i++) {
+        const rlx_decision_t *decision = &request->decisions[i];
         const char *name = rlx_policy_name(decision);
         rlx_usec_t left = decision->verdict.reset_at - request->now_usec;
 
@@ -86,7 +97,7 @@ static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     request_rec *r = f->r;
     const rlx_request_t *request = rlx_request_find(r);
 
-    if (request && request->decisions->nelts) {
+    if (request && request->n) {
         if (request->headers & RLX_HEADERS_X) {
             x_ratelimit(r, request);
         }
@@ -104,9 +115,8 @@ static rlx_usec_t retry_at(const rlx_request_t *request)
 {
     rlx_usec_t latest = request->now_usec;
 
-    for (int i = 0; i < request->decisions->nelts; i++) {
-        const rlx_decision_t *decision = &APR_ARRAY_IDX(request->decisions, i,
-                                                        rlx_decision_t);
+    for (int i = 0; i < request->n; i++) {
+        const rlx_decision_t *decision = &request->decisions[i];
         rlx_usec_t at = decision->verdict.retry_at;
 
         /* It can never have room: a window is as good as any other time. */
@@ -132,6 +142,10 @@ void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }
 
+/** Set once, before there are threads: a look-up by name would cost as much
+ *  as a decision. */
+static ap_filter_rec_t *filter;
+
 /** Not 0 if the filter waits for the response's head already. */
 static int is_inserted(const request_rec *r)
 {
@@ -147,16 +161,17 @@ void rlx_headers_insert(request_rec *r)
 {
     const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
-    if (request && request->headers && request->decisions->nelts
+    if (request && request->headers && request->n
         && !is_inserted(r)) {
-        ap_add_output_filter(FILTER_NAME, NULL, r, r->connection);
+        ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }
 }
 
 void rlx_headers_register(apr_pool_t *p)
 {
-    ap_register_output_filter(FILTER_NAME, headers_filter, NULL,
-                              (ap_filter_type)(AP_FTYPE_PROTOCOL - 1));
+    filter = ap_register_output_filter(FILTER_NAME, headers_filter, NULL,
+                                       (ap_filter_type)(AP_FTYPE_PROTOCOL
+                                                        - 1));
     ap_hook_insert_filter(rlx_headers_insert, NULL, NULL, APR_HOOK_LAST);
     ap_hook_insert_error_filter(rlx_headers_insert, NULL, NULL,
                                 APR_HOOK_LAST);

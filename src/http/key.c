@@ -74,6 +74,50 @@ static void first_of(request_rec *r, const apr_array_header_t *keys,
     }
 }
 
+static rlx_id_t id_of(const rlx_key_t *key)
+{
+    return rlx_id_of(rlx_secret(), RLX_ID_KEY, key->text, key->len);
+}
+
+/** The client of a connection, remembered with it. */
+typedef struct client_t {
+    /** The connection's client_ip when this was made. */
+    const char *ip;
+    int prefix_bits;
+    rlx_key_t key;
+} client_t;
+
+/** The client's address as a key. All requests of a connection have the same
+ *  unless mod_remoteip names others, and its hash is most of the work. */
+static void client_key(request_rec *r, rlx_key_t *key)
+{
+    conn_rec *c = r->connection;
+    int prefix_bits = rlx_server_of(r->server)->ipv6_prefix;
+    client_t *client = ap_get_module_config(c->conn_config,
+                                            &ratelimit_ext_module);
+
+    if (client && client->ip == r->useragent_ip && client->ip == c->client_ip
+        && client->prefix_bits == prefix_bits) {
+        *key = client->key;
+        return;
+    }
+    take(key, rlx_client_address(r), 1);
+    key->id = id_of(key);
+    if (r->useragent_ip != c->client_ip) {
+        return;
+    }
+    if (!client) {
+        client = apr_palloc(c->pool, sizeof(*client));
+        ap_set_module_config(c->conn_config, &ratelimit_ext_module, client);
+    }
+    client->ip = c->client_ip;
+    client->prefix_bits = prefix_bits;
+    client->key = *key;
+    if (key->text != c->client_ip) {
+        client->key.text = apr_pstrmemdup(c->pool, key->text, key->len);
+    }
+}
+
 void rlx_key_of(request_rec *r, const rlx_dir_t *dir,
                 const rlx_options_t *options, rlx_key_t *key)
 {
@@ -84,9 +128,10 @@ void rlx_key_of(request_rec *r, const rlx_dir_t *dir,
         take(key, rlx_value_of(r, dir->key), is_public(dir->key));
     }
     else {
-        take(key, rlx_client_address(r), 1);
+        client_key(r, key);
+        return;
     }
-    key->id = rlx_id_of(rlx_secret(), RLX_ID_KEY, key->text, key->len);
+    key->id = id_of(key);
 }
 
 /** An ap_expr_var_func_t: %{RATELIMIT_CLIENT}. */

@@ -50,9 +50,8 @@ static const char *violated(request_rec *r, const rlx_request_t *request)
 {
     const char *names = "";
 
-    for (int i = 0; i < request->decisions->nelts; i++) {
-        const rlx_decision_t *decision = &APR_ARRAY_IDX(request->decisions, i,
-                                                        rlx_decision_t);
+    for (int i = 0; i < request->n; i++) {
+        const rlx_decision_t *decision = &request->decisions[i];
 
         if (!decision->verdict.has_room) {
             names = apr_pstrcat(r->pool, names, *names ? "," : "",

@@ -30,6 +30,8 @@ static rlx_request_t *make(request_rec *r, int room)
                                           * (apr_size_t)room);
 
     memset(request, 0, sizeof(*request));
+    request->method = r->method;
+    request->method_number = r->method_number;
     request->decisions = (rlx_decision_t *)(request + 1);
     request->room = room;
     return request;
