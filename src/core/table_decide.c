@@ -462,6 +462,7 @@ static void decide_batch(batch_t *b, const rlx_counter_t *counters,
     b->plan.pins_max = b->n * RLX_PLAN_PINS_EACH;
     for (i = 0; i < b->n; ++i) {
         item[i].counter = &counters[i];
+        item[i].is_bound = 0;
         item[i].is_homeless = 0;
         item[i].place = rlx_place_of(counters[i].id);
         rlx_place_prefetch(&b->in, &item[i].place);

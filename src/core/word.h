@@ -48,42 +48,27 @@ static inline uint64_t rlx_half_load(const uint64_t *half)
 /*
  * The 128-bit compare-and-swap. Not libatomic's: where the processor has no
  * such instruction that takes a lock, and one that other processes do not
- * see. On x86-64 by hand, so that no compiler flag is needed (-mcx16); but
- * the thread sanitizer cannot look into assembler, so it gets the builtin.
+ * see; so does the thread sanitizer's. On x86-64 by hand, so that no compiler
+ * flag is needed (-mcx16); the sanitizer cannot look into assembler and is
+ * told what it means.
  */
 #if defined(__SANITIZE_THREAD__)
-#define RLX_WORD_BUILTIN 1
+#define RLX_WORD_TSAN 1
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define RLX_WORD_BUILTIN 1
+#define RLX_WORD_TSAN 1
 #endif
 #endif
-#if !defined(RLX_WORD_BUILTIN) && defined(__aarch64__)
-#define RLX_WORD_BUILTIN 1
+
+#if defined(RLX_WORD_TSAN)
+void __tsan_acquire(void *at);
+void __tsan_release(void *at);
+#define RLX_WORD_BEFORE(at) __tsan_release(at)
+#define RLX_WORD_AFTER(at)  __tsan_acquire(at)
+#else
+#define RLX_WORD_BEFORE(at) ((void)0)
+#define RLX_WORD_AFTER(at)  ((void)0)
 #endif
-
-#if defined(RLX_WORD_BUILTIN)
-
-__extension__ typedef unsigned __int128 rlx_word_bits_t;
-
-static inline rlx_word_bits_t rlx_word_bits(rlx_word_t word)
-{
-    return ((rlx_word_bits_t)word.hi << 64) | word.lo;
-}
-
-static inline int rlx_word_cas(rlx_word_t *at, rlx_word_t *expected,
-                               rlx_word_t desired)
-{
-    rlx_word_bits_t before = rlx_word_bits(*expected);
-    rlx_word_bits_t found = __sync_val_compare_and_swap(
-        (rlx_word_bits_t *)(void *)at, before, rlx_word_bits(desired));
-
-    expected->lo = (uint64_t)found;
-    expected->hi = (uint64_t)(found >> 64);
-    return found == before;
-}
-
-#elif defined(__x86_64__)
 
 /**
  * Put `desired` where `expected` stands.
@@ -93,19 +78,31 @@ static inline int rlx_word_cas(rlx_word_t *at, rlx_word_t *expected,
 static inline int rlx_word_cas(rlx_word_t *at, rlx_word_t *expected,
                                rlx_word_t desired)
 {
+#if defined(__x86_64__)
     unsigned char done;
 
+    RLX_WORD_BEFORE(at);
     __asm__ __volatile__("lock cmpxchg16b %1"
                          : "=@ccz"(done), "+m"(*at), "+a"(expected->lo),
                            "+d"(expected->hi)
                          : "b"(desired.lo), "c"(desired.hi)
                          : "memory");
+    RLX_WORD_AFTER(at);
     return done;
-}
+#elif defined(__aarch64__)
+    __extension__ typedef unsigned __int128 bits_t;
+    bits_t before = (bits_t)expected->hi << 64 | expected->lo;
+    bits_t after = (bits_t)desired.hi << 64 | desired.lo;
+    bits_t found =
+        __sync_val_compare_and_swap((bits_t *)(void *)at, before, after);
 
+    expected->lo = (uint64_t)found;
+    expected->hi = (uint64_t)(found >> 64);
+    return found == before;
 #else
 #error "mod_ratelimit_ext keeps its counters in 128-bit words that all processes change by one compare-and-swap instruction; it knows that of x86-64 and aarch64 only"
 #endif
+}
 
 /** Read a word in one piece. The lower half, with its generation, differs
  *  after each change: unchanged around the reading of the other half, the
