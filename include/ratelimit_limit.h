@@ -79,7 +79,7 @@ typedef struct rlx_counter_t {
      *  For a storage on this machine. No two counters of a batch share it. */
     rlx_id_t id;
     /** The same in readable parts, for a storage that is shared with other
-     *  machines. NULL unless the provider set RLX_STORAGE_WANTS_TEXT. Any
+     *  machines. Undefined unless the provider set RLX_STORAGE_WANTS_TEXT. Any
      *  bytes may stand in them. `scope` holds the prefix and all else that
      *  is no secret; `key` is the client and may be a secret. */
     const char *scope;

@@ -39,11 +39,11 @@ static void set_field(request_rec *r, const char *name, const char *value)
     apr_table_setn(r->headers_out, name, value);
 }
 
-/** A number that is not negative, in digits. Written by hand: apr_psprintf()
+/** A number in digits. Written by hand: apr_psprintf()
  *  takes some 500 instructions for it, and fields are on every response. */
-static const char *number(request_rec *r, apr_int64_t value)
+static const char *number(request_rec *r, apr_uint64_t value)
 {
-    enum { ROOM = sizeof("9223372036854775807") };
+    enum { ROOM = sizeof("18446744073709551615") };
     char *digit = (char *)apr_palloc(r->pool, ROOM) + ROOM - 1;
 
     *digit = '\0';
@@ -63,7 +63,8 @@ static void x_ratelimit(request_rec *r, const rlx_request_t *request)
     set_field(r, "X-RateLimit-Remaining",
               number(r, decision->verdict.remaining));
     set_field(r, "X-RateLimit-Reset",
-              number(r, seconds_up(decision->verdict.reset_at)));
+              number(r, (apr_uint64_t)seconds_up(
+                            decision->verdict.reset_at)));
 }
 
 /** RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10:
@@ -137,7 +138,7 @@ void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
         request->wait_sec = 1;
     }
     apr_table_setn(r->err_headers_out, "Retry-After",
-                   number(r, request->wait_sec));
+                   number(r, (apr_uint64_t)request->wait_sec));
     /* RFC 6585: a 429 must not be stored; nor any other refusal of ours. */
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }
