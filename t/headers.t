@@ -15,7 +15,7 @@ my $h = RateLimit::Httpd->start(
     faketime => 1_800_000_000.25,
     modules => [qw(autoindex cache cache_disk include proxy proxy_http
                    rewrite), $mpm eq 'prefork' ? 'cgi' : 'cgid'],
-    conf => <<'END');
+    conf => <<'END' =~ s/\@MANY\@/join "\n", map { qq(RateLimit "$_ per $_ hours") } 1 .. 40/er);
 ErrorDocument 404 /errors/404.html
 <Directory "@DOCROOT@">
     Options +ExecCGI
@@ -77,6 +77,10 @@ Redirect 302 /ten/moved http://localhost/moved
 <Location "/both/off">
     RateLimitHeaders Off
 </Location>
+<Location "/many">
+    RateLimitHeaders ietf
+    @MANY@
+</Location>
 <Location "/gcra">
     RateLimitHeaders ietf
     RateLimit "6 per minute" strategy=gcra burst=2
@@ -126,7 +130,7 @@ $h->write($_, "$_\n")
     for qw(ten/page.html ten/dir/index.html one/page.html errors/404.html
            errors/429.html free/page.html page.html shared/page.html
            shared-alone/page.html lengths/page.html dry/page.html
-           ietf/page.html both/page.html both/off/page.html gcra/page.html
+           ietf/page.html both/page.html both/off/page.html gcra/page.html many/page.html
            cached/page.html cached/other.html);
 mkdir $h->docroot . '/ten/closed';
 for my $n (3, 4) {
@@ -275,6 +279,15 @@ for my $case (
     is(fields($r), '-', 'Off in a section');
     is($r->header('RateLimit'), undef, 'all of them');
     is(fields(get('/both/page.html')), '5 2 61', 'though it counted');
+
+    fresh();
+    $r = get('/many/page.html');
+    is($r->header('RateLimit'), join(', ', map {
+        sprintf '"%d per %d hour";r=%d;t=%d', $_, $_, $_ - 1, 3600 * $_
+    } 1 .. 40), 'forty limits');
+    $r = get('/many/page.html');
+    is($r->code, 429, 'of which one has no room');
+    like($r->header('RateLimit'), qr/"40 per 40 hour";r=39/, 'takes nothing');
 
     fresh();
     $r = get('/gcra/page.html');

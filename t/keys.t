@@ -80,6 +80,18 @@ apart('0 bits, but IPv4', ["$v4.7", '0:/'], ["$v4.8", '0:/']);
 # A chain: the last one is the client of our proxy, what it claims is its own
 same('a claimed address', ["9.9.9.9, $v4.9", '/address'], ["8.8.8.8, $v4.9", '/address']);
 
+# One connection, that of a proxy which does not always say for whom it asks
+{
+    my $c = RateLimit::Client->new(port => $s->port);
+    my $left = sub { $c->get('/address', @_)->header('X-RateLimit-Remaining') };
+    my $own = $left->();
+    is($left->('X-Forwarded-For' => "$v4.60"), 99, 'for a client');
+    is($left->(), $own - 1, 'for itself again');
+    is($left->('X-Forwarded-For' => "$v4.61"), 99, 'for another client');
+    is($left->('X-Forwarded-For' => "$v4.60"), 98, 'for the first again');
+    is($left->(), $own - 2, 'and for itself');
+}
+
 ### %{RATELIMIT_CLIENT}
 for my $path ('/client-setting', '/client-option') {
     same($path, ["$net:1::1", $path], ["$net:1::2", $path]);
