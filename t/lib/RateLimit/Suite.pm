@@ -15,6 +15,9 @@ use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use RateLimit::Client ();
 
+# The children of the server read what the tests write.
+umask 022;
+
 # The virtual host called $name, with a directory of that name below the
 # document root.
 sub new {
