@@ -72,29 +72,62 @@ static void batch_fill(batch_t *batch, rlx_counting_t *counting,
     }
 }
 
+/** A provider's decide(), or its look() in the same form. */
+static apr_status_t ask(const batch_t *batch, request_rec *r,
+                        const rlx_request_t *request, rlx_charge_e mode,
+                        int only_look)
+{
+    const rlx_store_t *store = rlx_server_of(r->server)->store;
+    apr_status_t status = APR_SUCCESS;
+
+    for (int from = 0; from < batch->n && status == APR_SUCCESS;
+         from += RLX_STORAGE_BATCH_MAX) {
+        const rlx_counter_t *counters = batch->counters + from;
+        rlx_verdict_t *verdicts = batch->verdicts + from;
+        int n = batch->n - from;
+
+        n = n < RLX_STORAGE_BATCH_MAX ? n : RLX_STORAGE_BATCH_MAX;
+        status = only_look
+                 ? store->provider->look(store->instance, counters, n,
+                                         request->now_usec, verdicts, r->pool)
+                 : store->provider->decide(store->instance, mode, counters, n,
+                                           request->now_usec, verdicts,
+                                           r->pool);
+    }
+    return status;
+}
+
+/** Not 0 if every counter of a batch has room. */
+static int has_room(const batch_t *batch)
+{
+    for (int i = 0; i < batch->n; i++) {
+        if (!batch->verdicts[i].has_room) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /** Ask the storage. Verdicts land in the request's record. */
 static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
                                  rlx_request_t *request, rlx_charge_e mode)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
+    apr_status_t status = APR_SUCCESS;
+    int is_decided = 0;
 
-    for (int from = 0; from < batch->n; from += RLX_STORAGE_BATCH_MAX) {
-        int n = batch->n - from;
-        apr_status_t status;
-
-        n = n < RLX_STORAGE_BATCH_MAX ? n : RLX_STORAGE_BATCH_MAX;
-        status = store->provider->decide(store->instance, mode,
-                                         batch->counters + from, n,
-                                         request->now_usec,
-                                         batch->verdicts + from, r->pool);
-        if (status != APR_SUCCESS) {
-            return status;
-        }
+    /* More than fit one step: looked at first, so that a refusal by the last
+     * of them is charged to none, unless others take the room meanwhile. */
+    if (batch->n > RLX_STORAGE_BATCH_MAX && mode == RLX_CHARGE_ATOMIC) {
+        status = ask(batch, r, request, mode, 1);
+        is_decided = status == APR_SUCCESS && !has_room(batch);
     }
-    for (int i = 0; i < batch->n; i++) {
+    if (status == APR_SUCCESS && !is_decided) {
+        status = ask(batch, r, request, mode, 0);
+    }
+    for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
         request->decisions[batch->first + i].verdict = batch->verdicts[i];
     }
-    return APR_SUCCESS;
+    return status;
 }
 
 /** The first decision of a batch without room; NULL if all had. */
