@@ -11,7 +11,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What a small server has. A module that is missing or built in is left out.
-MODULES = ['mpm_event', 'unixd', 'authn_core', 'authz_core', 'authz_host',
+MODULES = ['unixd', 'authn_core', 'authz_core', 'authz_host',
            'mime', 'dir', 'alias', 'env', 'setenvif']
 FILE_BYTES = 100
 
@@ -42,10 +42,11 @@ def free_port():
 
 class Server:
     """One httpd. `cpus`: the cores it is bound to, or None. `wrapper`: a
-    command to run it under, in one process."""
+    command to run it under, in one process, with one connection."""
 
-    def __init__(self, case, cpus=None, wrapper=None):
+    def __init__(self, case, cpus=None, wrapper=None, mpm='event'):
         self.case = case
+        self.mpm = mpm
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix='rlx-bench-')
         os.chmod(self.dir, 0o777 if wrapper else 0o755)
@@ -67,8 +68,9 @@ class Server:
 
     def _write_conf(self):
         libexec = apxs_query('LIBEXECDIR')
-        modules = MODULES + (['remoteip'] if 'RemoteIP' in self.case.conf
-                             else [])
+        modules = [f'mpm_{self.mpm}'] + MODULES
+        if 'RemoteIP' in self.case.conf:
+            modules.append('remoteip')
         load = ''.join(f'LoadModule {m}_module {libexec}/mod_{m}.so\n'
                        for m in modules
                        if os.path.exists(f'{libexec}/mod_{m}.so'))
@@ -90,12 +92,14 @@ MaxKeepAliveRequests 0
 KeepAliveTimeout 60
 TypesConfig /dev/null
 AddType text/plain .txt
-StartServers 2
-ServerLimit 2
-ThreadsPerChild 25
-MinSpareThreads 1
-MaxSpareThreads 150
-MaxRequestWorkers 50
+<IfModule mpm_event_module>
+    StartServers 2
+    ServerLimit 2
+    ThreadsPerChild 25
+    MinSpareThreads 1
+    MaxSpareThreads 150
+    MaxRequestWorkers 50
+</IfModule>
 <Directory "{self.dir}/htdocs">
     Options FollowSymLinks
     AllowOverride None
