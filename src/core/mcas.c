@@ -359,21 +359,26 @@ void rlx_mcas_backoff(int tries)
 }
 
 /* Where this thread looks for a descriptor first: where it found the last
- * one, whose cache lines it has. */
-static __thread uint32_t favourite;
-static __thread uint32_t passes;
+ * one, whose cache lines it has. And how many it has passed by. */
+typedef struct habit_t {
+    uint32_t favourite;
+    uint32_t passes;
+} habit_t;
 
-static uint32_t first_favourite(void)
+static __thread habit_t habit_of_thread;
+
+static uint32_t first_favourite(const habit_t *habit)
 {
     /* Different for each thread of each process, more or less. */
-    uint64_t spread = (uint64_t)(uintptr_t)&favourite
+    uint64_t spread = (uint64_t)(uintptr_t)habit
                       + own_pid() * UINT64_C(0x9e3779b97f4a7c15);
 
     spread ^= spread >> 29;
     return (uint32_t)(spread * UINT64_C(0xbf58476d1ce4e5b9) >> 33) | 1;
 }
 
-static int try_take(const rlx_mcas_t *mcas, uint64_t index, step_t *step)
+static int try_take(const rlx_mcas_t *mcas, uint64_t index, habit_t *habit,
+                    step_t *step)
 {
     descriptor_t *d = descriptor(mcas, index);
     uint64_t status = rlx_half_load(&d->status);
@@ -385,7 +390,7 @@ static int try_take(const rlx_mcas_t *mcas, uint64_t index, step_t *step)
         step->seq = seq_of(taken);
         return 1;
     }
-    if (++passes % PASSES_PER_RECLAIM == 0 && phase_of(status) != FREE
+    if (++habit->passes % PASSES_PER_RECLAIM == 0 && phase_of(status) != FREE
         && is_dead((status >> PID_SHIFT) & PID_MASK)) {
         reclaim(mcas, index, status);
     }
@@ -397,48 +402,61 @@ static void take(const rlx_mcas_t *mcas, int n, step_t *step)
 {
     uint64_t first = n <= RLX_MCAS_SMALL_MAX ? 0 : mcas->smalls;
     uint64_t all = (uint64_t)mcas->smalls + mcas->larges - first;
+    habit_t *habit = &habit_of_thread;
     uint64_t i;
     int tries;
 
-    if (favourite == 0) {
-        favourite = first_favourite();
+    if (habit->favourite == 0) {
+        habit->favourite = first_favourite(habit);
     }
     for (tries = 0;; ++tries) {
+        uint64_t index = habit->favourite % all;
+
         for (i = 0; i < all; ++i) {
-            if (try_take(mcas, first + (favourite + i) % all, step)) {
-                favourite += (uint32_t)i;
+            if (try_take(mcas, first + index, habit, step)) {
+                habit->favourite = (uint32_t)(index + all);
                 return;
             }
+            index = index + 1 < all ? index + 1 : 0;
         }
         rlx_mcas_reclaim(mcas);
         rlx_mcas_backoff(tries);
     }
 }
 
-/* By address; shell sort: steps are a handful of words, mostly in order. */
+/* Move changes[i] down to its place among those `gap` apart before it. */
+static void sift(rlx_mcas_change_t *changes, int i, int gap)
+{
+    rlx_mcas_change_t change = changes[i];
+
+    for (; i >= gap && changes[i - gap].at > change.at; i -= gap) {
+        changes[i] = changes[i - gap];
+    }
+    changes[i] = change;
+}
+
+/* By address; shell sort: steps are a handful of words, mostly in order.
+ * 0 if there is one twice. */
 static int sort(rlx_mcas_change_t *changes, int n)
 {
+    int doubles = 0;
     int gap;
     int i;
-    int j;
 
-    for (gap = n > 12 ? n / 3 : 1; gap > 0; gap = gap > 3 ? gap / 3 : gap - 1) {
+    for (gap = n / 3; gap > 1; gap /= 3) {
         for (i = gap; i < n; ++i) {
-            rlx_mcas_change_t change = changes[i];
-
-            for (j = i; j >= gap && changes[j - gap].at > change.at;
-                 j -= gap) {
-                changes[j] = changes[j - gap];
-            }
-            changes[j] = change;
+            sift(changes, i, gap);
         }
     }
     for (i = 1; i < n; ++i) {
-        if (changes[i].at == changes[i - 1].at) {
-            return 0;
+        if (changes[i - 1].at > changes[i].at) {
+            sift(changes, i, 1);
         }
     }
-    return 1;
+    for (i = 1; i < n; ++i) {
+        doubles |= changes[i - 1].at == changes[i].at;
+    }
+    return !doubles;
 }
 
 static void fill(step_t step, const rlx_mcas_change_t *changes, int n)
@@ -457,34 +475,61 @@ static void fill(step_t step, const rlx_mcas_change_t *changes, int n)
     half_store(&step.d->count, (uint64_t)n);
 }
 
+/* The owner's own way through all phases: as help(), but it has the changes
+ * at hand. Returns the status at the end. */
+static uint64_t carry_out(const rlx_mcas_t *mcas, step_t step, uint64_t status,
+                          const rlx_mcas_change_t *changes, int n)
+{
+    uint64_t outcome = SUCCEEDED;
+    uint64_t decided;
+    int i;
+
+    for (i = 0; i < n && outcome == SUCCEEDED; ++i) {
+        if (!install(mcas, step, &changes[i])) {
+            outcome = FAILED;
+        }
+    }
+    decided = with_phase(status, outcome);
+    if (half_cas(&step.d->status, &status, decided)) {
+        status = decided;
+    }
+    for (i = 0; i < n; ++i) {
+        settle(mcas, step, &changes[i], phase_of(status) == SUCCEEDED);
+    }
+    return status;
+}
+
 /* The step of the living is freed by its owner alone, so that the owner
  * always learns the outcome. */
-int rlx_mcas(const rlx_mcas_t *mcas, rlx_mcas_change_t *changes, int n,
-             uint32_t tally)
+static int run(const rlx_mcas_t *mcas, const rlx_mcas_change_t *changes, int n,
+               uint32_t tally)
 {
     uint64_t status;
     step_t step;
 
-    if (!sort(changes, n)) {
-        return 0;
-    }
-    if (n == 1 && tally == 0) {
-        rlx_word_t old = changes[0].old;
-
-        return rlx_word_cas(word_at(mcas, changes[0].at), &old,
-                            changes[0].next);
-    }
     take(mcas, n, &step);
     fill(step, changes, n);
-    status = rlx_half_load(&step.d->status);
-    half_store(&step.d->status, with_phase(status, UNDECIDED));
-    help(mcas, step);
-    status = rlx_half_load(&step.d->status);
+    status = with_phase(rlx_half_load(&step.d->status), UNDECIDED);
+    half_store(&step.d->status, status);
+    status = carry_out(mcas, step, status, changes, n);
     if (phase_of(status) == SUCCEEDED && tally != 0) {
         half_store(&step.d->tally, rlx_half_load(&step.d->tally) + tally);
     }
     half_store(&step.d->status, freed(status));
     return phase_of(status) == SUCCEEDED;
+}
+
+int rlx_mcas(const rlx_mcas_t *mcas, rlx_mcas_change_t *changes, int n,
+             uint32_t tally)
+{
+    rlx_word_t old;
+
+    if (n == 1 && tally == 0) {
+        old = changes[0].old;
+        return rlx_word_cas(word_at(mcas, changes[0].at), &old,
+                            changes[0].next);
+    }
+    return sort(changes, n) && run(mcas, changes, n, tally);
 }
 
 uint64_t rlx_mcas_tally(const rlx_mcas_t *mcas)

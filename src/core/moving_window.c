@@ -234,7 +234,7 @@ static int piece_find(const rlx_inside_t *in, rlx_log_t *log, uint32_t number)
     if (log->piece_number != number) {
         log->piece_number = NO_PIECE;
         place = piece_place(in, log, number);
-        if (!rlx_find_quick(in, &place, &log->piece)
+        if (!rlx_find_quick(in->hot, in->sets, &place, &log->piece)
             && !rlx_find(in, &place, &version, &log->piece)) {
             return 0;
         }

@@ -113,6 +113,8 @@ rlx_inside_t rlx_inside(const rlx_table_t *table)
     in.mcas.at = header->mcas_at;
     in.mcas.smalls = header->smalls;
     in.mcas.larges = header->larges;
+    in.has_overflowed =
+        &((rlx_header_t *)(void *)table->base)->has_overflowed;
     in.log_max = (uint32_t)header->log_max;
     in.secret = header->secret;
     return in;
@@ -177,14 +179,9 @@ void rlx_plan_add(const rlx_inside_t *in, rlx_plan_t *plan, rlx_word_t *word,
 {
     rlx_mcas_change_t change = rlx_change(in, word, old, payload);
 
-    if (is_planned(plan, &change)) {
-        return;
+    if (!is_planned(plan, &change)) {
+        rlx_plan_append(in, plan, word, old, payload);
     }
-    if (plan->steps == plan->steps_max) {
-        plan->spoilt |= RLX_PLAN_CROWDED;
-        return;
-    }
-    plan->step[plan->steps++] = change;
 }
 
 void rlx_plan_pin(rlx_plan_t *plan, uint32_t slot)

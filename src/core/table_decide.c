@@ -1,10 +1,9 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * Deciding. One counter that is there already takes one compare-and-swap of
- * its state (decide_quickly). All else reads, decides on what it read, gathers
- * the changes in a plan, carries that out as one atomic step, and begins anew
- * if anything was not as it was read (decide_batch).
+ * Deciding, the general way: read everything, decide on what was read, gather
+ * the changes in a plan, carry that out as one atomic step, and begin anew if
+ * anything was not as it was read. table_quick.c does the usual cases.
  */
 
 #include "core/moving_window.h"
@@ -45,7 +44,6 @@ typedef struct item_t {
 
 /* A call. */
 typedef struct batch_t {
-    const rlx_table_t *table;
     rlx_inside_t in;
     rlx_usec_t now;
     rlx_usec_t now_rel;
@@ -181,7 +179,8 @@ static int read_found(const batch_t *b, item_t *item)
 
 static int read_item(const batch_t *b, item_t *item)
 {
-    item->is_found = rlx_find_quick(&b->in, &item->place, &item->found)
+    item->is_found = rlx_find_quick(b->in.hot, b->in.sets, &item->place,
+                                    &item->found)
                      || rlx_find(&b->in, &item->place, &item->version,
                                  &item->found);
     if (item->is_found) {
@@ -465,7 +464,7 @@ static void decide_batch(batch_t *b, const rlx_counter_t *counters,
         item[i].is_bound = 0;
         item[i].is_homeless = 0;
         item[i].place = rlx_place_of(counters[i].id);
-        rlx_place_prefetch(&b->in, &item[i].place);
+        rlx_place_prefetch(b->in.hot, b->in.sets, &item[i].place);
     }
     find_doubles(b);
     for (tries = 0; !try_batch(b, verdicts, tries); ++tries) {
@@ -473,77 +472,25 @@ static void decide_batch(batch_t *b, const rlx_counter_t *counters,
     }
 }
 
-/*
- * One counter that is there already: one compare-and-swap, or none. The key
- * is looked at before and after its state is read, so the state is its own;
- * and as the state changes whenever the key does, a compare-and-swap that
- * succeeds proves that the key is the same still.
- */
-static int decide_quickly(batch_t *b, const rlx_counter_t *counter,
-                          rlx_verdict_t *verdict)
+void rlx_batch_decide(const rlx_table_t *table, rlx_charge_e mode,
+                      int is_look, const rlx_counter_t *counters, int n,
+                      rlx_usec_t now, rlx_verdict_t *verdicts)
 {
-    rlx_place_t place = rlx_place_of(counter->id);
-    rlx_slot_t *slot;
-    rlx_word_t seen;
-    item_t item;
-
-    item.counter = counter;
-    if (!rlx_find_quick(&b->in, &place, &item.found)) {
-        return 0;
-    }
-    slot = rlx_slot(&b->in, item.found.slot);
-    for (;;) {
-        item.state = rlx_word_read(&slot->state);
-        if (rlx_word_is_ref(item.state)
-            || rlx_half_load(&slot->key.lo) != item.found.key.lo) {
-            return 0;
-        }
-        weigh(b, &item);
-        item.is_charged = item.fits && counter->cost != 0;
-        if (rlx_state_equal(item.next, rlx_word_payload(item.state))) {
-            break;
-        }
-        seen = item.state;
-        if (rlx_word_cas(&slot->state, &seen,
-                         rlx_word_next(seen, item.next))) {
-            break;
-        }
-    }
-    return tell_item(b, &item, verdict);
-}
-
-void rlx_table_decide(const rlx_table_t *table, rlx_charge_e mode,
-                      const rlx_counter_t *counters, int n, rlx_usec_t now,
-                      rlx_verdict_t *verdicts)
-{
-    const rlx_limit_t *limit = counters->limit;
     batch_t b;
 
     b.in = rlx_inside(table);
     b.now = now;
     b.now_rel = rlx_time_in(rlx_header(table), now);
     b.mode = mode;
-    b.is_look = 0;
+    b.is_look = is_look;
     b.n = n;
-    if (n == 1 && limit->strategy != RLX_MOVING_WINDOW && limit->count != 0
-        && !counters->is_named && decide_quickly(&b, counters, verdicts)) {
-        return;
-    }
     decide_batch(&b, counters, verdicts);
 }
 
 void rlx_table_look(const rlx_table_t *table, const rlx_counter_t *counters,
                     int n, rlx_usec_t now, rlx_verdict_t *verdicts)
 {
-    batch_t b;
-
-    b.in = rlx_inside(table);
-    b.now = now;
-    b.now_rel = rlx_time_in(rlx_header(table), now);
-    b.mode = RLX_CHARGE_ATOMIC;
-    b.is_look = 1;
-    b.n = n;
-    decide_batch(&b, counters, verdicts);
+    rlx_batch_decide(table, RLX_CHARGE_ATOMIC, 1, counters, n, now, verdicts);
 }
 
 void rlx_table_forget(const rlx_table_t *table, const rlx_counter_t *counter)

@@ -42,7 +42,8 @@ typedef struct rlx_cold_t {
     rlx_word_t meta[RLX_SET_SLOTS];
 } rlx_cold_t;
 
-/** What stands at the beginning of the block. Constant after the format. */
+/** What stands at the beginning of the block. Constant after the format, but
+ *  for one flag. */
 typedef struct rlx_header_t {
     uint64_t magic;
     uint64_t bytes;
@@ -56,6 +57,8 @@ typedef struct rlx_header_t {
     uint32_t larges;
     uint64_t log_max;
     rlx_secret_t secret;
+    /** Not 0: some key has ever been put into a set C or D. */
+    uint64_t has_overflowed;
 } rlx_header_t;
 
 /** The same, ready for use by one call. */
@@ -64,6 +67,7 @@ typedef struct rlx_inside_t {
     rlx_cold_t *cold;
     uint64_t sets;
     rlx_mcas_t mcas;
+    uint64_t *has_overflowed;
     uint32_t log_max;
     rlx_secret_t secret;
 } rlx_inside_t;
@@ -174,24 +178,24 @@ static inline uint32_t rlx_reduce(uint64_t x, uint64_t sets)
     return (uint32_t)(((wide_t)x * sets) >> 64);
 }
 
-/** The set A (0), B, C or D (3) of a place. */
-static inline uint32_t rlx_place_set(const rlx_inside_t *in,
-                                     const rlx_place_t *place, int which)
+/** The set A (0), B, C or D (3) of a place in a table of so many sets. */
+static inline uint32_t rlx_place_set(uint64_t sets, const rlx_place_t *place,
+                                     int which)
 {
     uint64_t a = place->id.word[0];
     uint64_t b = place->id.word[1];
 
     switch (which) {
     case 0:
-        return rlx_reduce(a, in->sets);
+        return rlx_reduce(a, sets);
     case 1:
-        return rlx_reduce(b, in->sets);
+        return rlx_reduce(b, sets);
     case 2:
         return rlx_reduce((a ^ (b >> 32)) * UINT64_C(0x9e3779b97f4a7c15),
-                          in->sets);
+                          sets);
     default:
         return rlx_reduce((b ^ (a >> 32)) * UINT64_C(0xbf58476d1ce4e5b9),
-                          in->sets);
+                          sets);
     }
 }
 
@@ -202,13 +206,13 @@ static inline uint32_t rlx_place_first(const rlx_place_t *place)
 }
 
 /** Fetch the cache line that a key most likely is in, to be written to. */
-static inline void rlx_place_prefetch(const rlx_inside_t *in,
+static inline void rlx_place_prefetch(const rlx_slot_t *hot, uint64_t sets,
                                       const rlx_place_t *place)
 {
-    uint32_t slot = rlx_place_set(in, place, 0) * RLX_SET_SLOTS
+    uint32_t slot = rlx_place_set(sets, place, 0) * RLX_SET_SLOTS
                     + rlx_place_first(place);
 
-    __builtin_prefetch(&in->hot[slot], 1);
+    __builtin_prefetch(&hot[slot], 1);
 }
 
 /** Not 0 if a key word (not a reference) is that of a place. */
@@ -288,6 +292,18 @@ static inline void rlx_plan_begin(rlx_plan_t *plan)
 void rlx_plan_add(const rlx_inside_t *in, rlx_plan_t *plan, rlx_word_t *word,
                   rlx_word_t old, rlx_state_t payload);
 
+/** The same for a word that cannot be in the plan yet. */
+static inline void rlx_plan_append(const rlx_inside_t *in, rlx_plan_t *plan,
+                                   rlx_word_t *word, rlx_word_t old,
+                                   rlx_state_t payload)
+{
+    if (plan->steps == plan->steps_max) {
+        plan->spoilt |= RLX_PLAN_CROWDED;
+        return;
+    }
+    plan->step[plan->steps++] = rlx_change(in, word, old, payload);
+}
+
 /** Keep a slot from being chosen to make room. */
 void rlx_plan_pin(rlx_plan_t *plan, uint32_t slot);
 
@@ -305,10 +321,41 @@ typedef struct rlx_found_t {
     rlx_word_t key;
 } rlx_found_t;
 
-/** The quick look into the sets A and B, without regard to steps under way:
- *  may miss a key that is there. Not 0 if found. */
-int rlx_find_quick(const rlx_inside_t *in, const rlx_place_t *place,
-                   rlx_found_t *found);
+/** The quick look into one set, without regard to steps under way: may miss
+ *  a key that is there. The halves of the key word need not be of one
+ *  instant: it is compared again after the state was read. Not 0 if found. */
+static inline int rlx_find_in_set(rlx_slot_t *hot, uint32_t set,
+                                  const rlx_place_t *place,
+                                  rlx_found_t *found)
+{
+    uint32_t first = rlx_place_first(place);
+    uint32_t i;
+
+    for (i = 0; i < RLX_SET_SLOTS; ++i) {
+        uint32_t slot = set * RLX_SET_SLOTS
+                        + ((first + i) & (RLX_SET_SLOTS - 1));
+        rlx_word_t *key = &hot[slot].key;
+
+        if (rlx_half_load(&key->hi) == place->key.hi) {
+            found->slot = slot;
+            found->key.hi = place->key.hi;
+            found->key.lo = rlx_half_load(&key->lo);
+            if (rlx_key_is(found->key, place)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/** The quick look into the sets A and B. */
+static inline int rlx_find_quick(rlx_slot_t *hot, uint64_t sets,
+                                 const rlx_place_t *place, rlx_found_t *found)
+{
+    return rlx_find_in_set(hot, rlx_place_set(sets, place, 0), place, found)
+           || rlx_find_in_set(hot, rlx_place_set(sets, place, 1), place,
+                              found);
+}
 
 /**
  * The whole search.
@@ -363,5 +410,15 @@ rlx_worth_t rlx_counter_worth(const rlx_inside_t *in, rlx_state_t state,
 
 /** The worth of a counter of which so many units are used. */
 rlx_worth_t rlx_worth(uint32_t used, uint32_t most, rlx_usec_t release);
+
+/* --- deciding (table_decide.c) ----------------------------------------- */
+
+/**
+ * Decide a batch, whatever is in it.
+ * @param is_look not 0: only say what would become of it
+ */
+void rlx_batch_decide(const rlx_table_t *table, rlx_charge_e mode,
+                      int is_look, const rlx_counter_t *counters, int n,
+                      rlx_usec_t now, rlx_verdict_t *verdicts);
 
 #endif /* RLX_CORE_TABLE_INSIDE_H */

@@ -27,37 +27,7 @@
 
 /* --- finding ----------------------------------------------------------- */
 
-static inline int find_in_set(const rlx_inside_t *in,
-                              const rlx_place_t *place, uint32_t set,
-                              rlx_found_t *found)
-{
-    uint32_t slot = set * RLX_SET_SLOTS;
-    uint32_t first = rlx_place_first(place);
-    uint32_t i;
-
-    for (i = 0; i < RLX_SET_SLOTS; ++i) {
-        uint32_t at = slot + ((first + i) & (RLX_SET_SLOTS - 1));
-        rlx_word_t *key = &in->hot[at].key;
-
-        if (rlx_half_load(&key->hi) == place->key.hi) {
-            found->slot = at;
-            found->key = rlx_word_read(key);
-            if (rlx_key_is(found->key, place)) {
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
-int rlx_find_quick(const rlx_inside_t *in, const rlx_place_t *place,
-                   rlx_found_t *found)
-{
-    return find_in_set(in, place, rlx_place_set(in, place, 0), found)
-           || find_in_set(in, place, rlx_place_set(in, place, 1), found);
-}
-
-/* As find_in_set(), with all steps under way completed first. */
+/* As rlx_find_in_set(), with all steps under way completed first. */
 static int find_surely(const rlx_inside_t *in, const rlx_place_t *place,
                        uint32_t set, rlx_found_t *found)
 {
@@ -77,7 +47,7 @@ static int find_surely(const rlx_inside_t *in, const rlx_place_t *place,
 int rlx_find(const rlx_inside_t *in, const rlx_place_t *place,
              rlx_word_t *version, rlx_found_t *found)
 {
-    uint32_t a = rlx_place_set(in, place, 0);
+    uint32_t a = rlx_place_set(in->sets, place, 0);
     int sets = RLX_SETS_USUAL;
     int i;
 
@@ -86,7 +56,7 @@ int rlx_find(const rlx_inside_t *in, const rlx_place_t *place,
         sets = RLX_SETS_ALL;
     }
     for (i = 0; i < sets; ++i) {
-        if (find_surely(in, place, rlx_place_set(in, place, i), found)) {
+        if (find_surely(in, place, rlx_place_set(in->sets, place, i), found)) {
             return 1;
         }
     }
@@ -210,7 +180,7 @@ static int is_pinned(const rlx_plan_t *plan, uint32_t slot, rlx_word_t key)
 static void survey(const rlx_inside_t *in, const rlx_place_t *place, int which,
                    rlx_usec_t now, const rlx_plan_t *plan, survey_t *s)
 {
-    uint32_t set = rlx_place_set(in, place, which) * RLX_SET_SLOTS;
+    uint32_t set = rlx_place_set(in->sets, place, which) * RLX_SET_SLOTS;
     uint32_t first = rlx_place_first(place);
     candidate_t c;
     uint32_t i;
@@ -257,7 +227,7 @@ static int is_better(const survey_t *a, const survey_t *b)
 static int find_empty(const rlx_inside_t *in, const rlx_place_t *place,
                       const rlx_plan_t *plan, rlx_room_t *room)
 {
-    uint32_t set = rlx_place_set(in, place, 0) * RLX_SET_SLOTS;
+    uint32_t set = rlx_place_set(in->sets, place, 0) * RLX_SET_SLOTS;
     uint32_t first = rlx_place_first(place);
     int empty = 0;
     uint32_t i;
@@ -310,11 +280,15 @@ static candidate_t choose(const rlx_inside_t *in, const rlx_place_t *place,
 static void plan_version(const rlx_inside_t *in, const rlx_place_t *place,
                          rlx_word_t version, int overflows, rlx_plan_t *plan)
 {
-    uint32_t a = rlx_place_set(in, place, 0);
+    uint32_t a = rlx_place_set(in->sets, place, 0);
     rlx_state_t next = rlx_word_payload(version);
 
     ++next.hi;
-    next.lo |= overflows ? OVERFLOWED : 0;
+    if (overflows) {
+        next.lo |= OVERFLOWED;
+        /* Before the key is there, so that nobody overlooks it. */
+        __atomic_store_n(in->has_overflowed, 1, __ATOMIC_SEQ_CST);
+    }
     rlx_plan_add(in, plan, &in->cold[a].version, version, next);
 }
 
@@ -349,7 +323,10 @@ void rlx_room_fill(const rlx_inside_t *in, const rlx_place_t *place,
                    const rlx_room_t *room, rlx_state_t state,
                    rlx_state_t meta, rlx_plan_t *plan)
 {
-    rlx_plan_add(in, plan, &in->hot[room->slot].key, room->key, place->key);
-    rlx_plan_add(in, plan, &in->hot[room->slot].state, room->state, state);
-    rlx_plan_add(in, plan, rlx_slot_meta(in, room->slot), room->meta, meta);
+    rlx_slot_t *slot = rlx_slot(in, room->slot);
+
+    rlx_plan_append(in, plan, &slot->key, room->key, place->key);
+    rlx_plan_append(in, plan, &slot->state, room->state, state);
+    rlx_plan_append(in, plan, rlx_slot_meta(in, room->slot), room->meta,
+                    meta);
 }

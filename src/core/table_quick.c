@@ -1,0 +1,275 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * The usual cases, with nothing in their way: a few counters that are in the
+ * table already, in sets A or B, none of them a moving window. Whatever is
+ * not as usual is left to table_decide.c.
+ *
+ * The key of a slot is looked at before and after its state is read, so the
+ * state is its own; and as the state changes whenever the key does, a
+ * compare-and-swap of it that succeeds proves that the key is the same still.
+ */
+
+#include "core/table.h"
+#include "core/table_inside.h"
+
+/* More counters than this are not usual. */
+#define FEW_MAX 8
+
+/* A call. */
+typedef struct call_t {
+    const rlx_header_t *header;
+    rlx_slot_t *hot;
+    uint64_t sets;
+    rlx_usec_t now;
+    rlx_usec_t now_rel;
+} call_t;
+
+/* A counter that was found. */
+typedef struct hit_t {
+    rlx_place_t place;
+    /* NULL: it is nowhere, and its cost is 0. */
+    rlx_slot_t *slot;
+    rlx_word_t key;
+    rlx_word_t state;
+    rlx_state_t next;
+    int fits;
+} hit_t;
+
+static inline void begin(call_t *call, const rlx_table_t *table,
+                         rlx_usec_t now)
+{
+    const rlx_header_t *header = rlx_header(table);
+
+    call->header = header;
+    call->hot = (rlx_slot_t *)(void *)(table->base + header->hot_at);
+    call->sets = header->sets;
+    call->now = now;
+    call->now_rel = rlx_time_in(header, now);
+}
+
+static inline const rlx_strategy_t *strategy_of(const rlx_counter_t *counter)
+{
+    return rlx_strategies[counter->limit->strategy];
+}
+
+static inline int is_usual(const rlx_counter_t *counter)
+{
+    return counter->limit->strategy != RLX_MOVING_WINDOW
+           && counter->limit->count != 0;
+}
+
+/* Not 0 if none of a set's keys is the one, or about to change. */
+static int lacks(const call_t *call, const rlx_place_t *place, int which)
+{
+    rlx_slot_t *slot =
+        &call->hot[rlx_place_set(call->sets, place, which) * RLX_SET_SLOTS];
+    int i;
+
+    for (i = 0; i < RLX_SET_SLOTS; ++i) {
+        if (rlx_half_load(&slot[i].key.hi) == place->key.hi
+            || (rlx_half_load(&slot[i].key.lo) & RLX_WORD_TAG_MASK)
+                   != RLX_WORD_VALUE) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Not 0 if a counter that was not found is nowhere, for sure. */
+static int is_nowhere(const call_t *call, const rlx_place_t *place)
+{
+    return !__atomic_load_n(&call->header->has_overflowed, __ATOMIC_SEQ_CST)
+           && lacks(call, place, 0) && lacks(call, place, 1);
+}
+
+/* The facts of a named limit are what they should be. */
+static int is_up_to_date(const call_t *call, const rlx_counter_t *counter,
+                         uint32_t slot)
+{
+    rlx_cold_t *cold = (rlx_cold_t *)(void *)((unsigned char *)call->hot
+                                              - call->header->hot_at
+                                              + call->header->cold_at);
+    rlx_word_t meta = rlx_word_read(
+        &cold[slot / RLX_SET_SLOTS].meta[slot % RLX_SET_SLOTS]);
+    rlx_state_t wanted =
+        rlx_facts_pack(counter->limit, counter->limit->burst, 1);
+
+    return !rlx_word_is_ref(meta)
+           && rlx_state_equal(rlx_word_payload(meta), wanted);
+}
+
+static inline int find(const call_t *call, const rlx_counter_t *counter,
+                       hit_t *hit)
+{
+    rlx_found_t found;
+
+    if (rlx_find_quick(call->hot, call->sets, &hit->place, &found)) {
+        hit->slot = &call->hot[found.slot];
+        hit->key = found.key;
+        return !counter->is_named || is_up_to_date(call, counter, found.slot);
+    }
+    hit->slot = NULL;
+    hit->state.lo = 0;
+    hit->state.hi = 0;
+    return counter->cost == 0 && is_nowhere(call, &hit->place);
+}
+
+/* Read the state of a hit and decide on it. 0 if its key is another now. */
+static inline int weigh(const call_t *call, const rlx_counter_t *counter,
+                        hit_t *hit)
+{
+    if (hit->slot) {
+        hit->state = rlx_word_read(&hit->slot->state);
+        if (rlx_word_is_ref(hit->state)
+            || rlx_half_load(&hit->slot->key.lo) != hit->key.lo) {
+            return 0;
+        }
+    }
+    hit->fits = strategy_of(counter)->charge(
+        rlx_word_payload(hit->state), counter->limit, counter->cost,
+        call->now_rel, &hit->next);
+    return 1;
+}
+
+static inline void tell(const call_t *call, const rlx_counter_t *counter,
+                        const hit_t *hit, int is_charged,
+                        rlx_verdict_t *verdict)
+{
+    const rlx_strategy_t *strategy = strategy_of(counter);
+    rlx_state_t state =
+        is_charged ? hit->next : rlx_word_payload(hit->state);
+    rlx_reading_t reading;
+
+    verdict->has_room = hit->fits;
+    verdict->charged = is_charged;
+    verdict->retry_at = call->now;
+    if (!hit->fits) {
+        verdict->retry_at = rlx_time_out(
+            strategy->retry_at(state, counter->limit, counter->cost,
+                               call->now_rel),
+            call->now_rel, call->now);
+    }
+    strategy->read(state, counter->limit, call->now_rel, &reading);
+    verdict->remaining = reading.remaining;
+    verdict->reset_at =
+        rlx_time_out(reading.reset_at, call->now_rel, call->now);
+}
+
+static inline int is_changed(const hit_t *hit)
+{
+    return hit->slot
+           && !rlx_state_equal(hit->next, rlx_word_payload(hit->state));
+}
+
+/* One counter: one compare-and-swap, or none. */
+static int decide_one(const call_t *call, const rlx_counter_t *counter,
+                      rlx_verdict_t *verdict)
+{
+    rlx_word_t seen;
+    hit_t hit;
+
+    hit.place = rlx_place_of(counter->id);
+    if (!is_usual(counter) || !find(call, counter, &hit)) {
+        return 0;
+    }
+    do {
+        if (!weigh(call, counter, &hit)) {
+            return 0;
+        }
+        if (!is_changed(&hit)) {
+            break;
+        }
+        seen = hit.state;
+    } while (!rlx_word_cas(&hit.slot->state, &seen,
+                           rlx_word_next(seen, hit.next)));
+    tell(call, counter, &hit, hit.fits && counter->cost != 0, verdict);
+    return 1;
+}
+
+/* Find and decide each counter alone. 0 if anything is unusual. */
+static int weigh_few(const call_t *call, const rlx_counter_t *counters, int n,
+                     hit_t *hit, int *refused)
+{
+    int i;
+
+    *refused = 0;
+    for (i = 0; i < n; ++i) {
+        if (!is_usual(&counters[i]) || !find(call, &counters[i], &hit[i])
+            || !weigh(call, &counters[i], &hit[i])) {
+            return 0;
+        }
+        *refused |= !hit[i].fits;
+        if ((!hit[i].fits || counters[i].cost == 0) && is_changed(&hit[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int charge_few(const call_t *call, const rlx_counter_t *counters, int n,
+                      const hit_t *hit)
+{
+    rlx_mcas_change_t change[FEW_MAX];
+    rlx_mcas_t mcas;
+    int changes = 0;
+    int i;
+
+    mcas.base = (unsigned char *)call->hot - call->header->hot_at;
+    for (i = 0; i < n; ++i) {
+        if (counters[i].cost != 0) {
+            rlx_mcas_change_t *c = &change[changes++];
+
+            c->at = (uint64_t)((unsigned char *)&hit[i].slot->state
+                               - mcas.base);
+            c->old = hit[i].state;
+            c->next = rlx_word_next(hit[i].state, hit[i].next);
+        }
+    }
+    if (changes == 0) {
+        return 1;
+    }
+    mcas.at = call->header->mcas_at;
+    mcas.smalls = call->header->smalls;
+    mcas.larges = call->header->larges;
+    return rlx_mcas(&mcas, change, changes, 0);
+}
+
+/* A few counters of which all are charged, or none. */
+static int decide_few(const call_t *call, rlx_charge_e mode,
+                      const rlx_counter_t *counters, int n,
+                      rlx_verdict_t *verdicts)
+{
+    hit_t hit[FEW_MAX];
+    int refused;
+    int i;
+
+    for (i = 0; i < n; ++i) {
+        hit[i].place = rlx_place_of(counters[i].id);
+        rlx_place_prefetch(call->hot, call->sets, &hit[i].place);
+    }
+    if (!weigh_few(call, counters, n, hit, &refused)
+        || (refused && mode != RLX_CHARGE_ATOMIC)
+        || (!refused && !charge_few(call, counters, n, hit))) {
+        return 0;
+    }
+    for (i = 0; i < n; ++i) {
+        tell(call, &counters[i], &hit[i], !refused && counters[i].cost != 0,
+             &verdicts[i]);
+    }
+    return 1;
+}
+
+void rlx_table_decide(const rlx_table_t *table, rlx_charge_e mode,
+                      const rlx_counter_t *counters, int n, rlx_usec_t now,
+                      rlx_verdict_t *verdicts)
+{
+    call_t call;
+
+    begin(&call, table, now);
+    if (n == 1 ? !decide_one(&call, counters, verdicts)
+               : n > FEW_MAX
+                     || !decide_few(&call, mode, counters, n, verdicts)) {
+        rlx_batch_decide(table, mode, 0, counters, n, now, verdicts);
+    }
+}
