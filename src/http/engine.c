@@ -72,6 +72,17 @@ static void batch_fill(batch_t *batch, rlx_counting_t *counting,
     }
 }
 
+/** Not 0 if every counter has room. */
+static int has_room(const rlx_verdict_t *verdicts, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (!verdicts[i].has_room) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /** A provider's decide(), or its look() in the same form. */
 static apr_status_t ask(const batch_t *batch, request_rec *r,
                         const rlx_request_t *request, rlx_charge_e mode,
@@ -93,19 +104,31 @@ static apr_status_t ask(const batch_t *batch, request_rec *r,
                  : store->provider->decide(store->instance, mode, counters, n,
                                            request->now_usec, verdicts,
                                            r->pool);
+        /* What stands behind a refusal is charged nothing. */
+        only_look |= mode == RLX_CHARGE_IN_ORDER && status == APR_SUCCESS
+                     && !has_room(verdicts, n);
     }
     return status;
 }
 
-/** Not 0 if every counter of a batch has room. */
-static int has_room(const batch_t *batch)
+/** A refused request may have been charged to limits that had room for it and
+ *  have none for another: when they will have is asked anew, or Retry-After
+ *  would be too early for them. */
+static apr_status_t ask_when(const batch_t *batch, request_rec *r,
+                             const rlx_request_t *request, rlx_charge_e mode)
 {
-    for (int i = 0; i < batch->n; i++) {
-        if (!batch->verdicts[i].has_room) {
-            return 0;
+    batch_t after = *batch;
+    apr_status_t status;
+
+    after.verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t)
+                                         * (apr_size_t)batch->n);
+    status = ask(&after, r, request, mode, 1);
+    for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
+        if (batch->verdicts[i].charged) {
+            batch->verdicts[i].retry_at = after.verdicts[i].retry_at;
         }
     }
-    return 1;
+    return status;
 }
 
 /** Ask the storage. Verdicts land in the request's record. */
@@ -119,10 +142,15 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
      * of them is charged to none, unless others take the room meanwhile. */
     if (batch->n > RLX_STORAGE_BATCH_MAX && mode == RLX_CHARGE_ATOMIC) {
         status = ask(batch, r, request, mode, 1);
-        is_decided = status == APR_SUCCESS && !has_room(batch);
+        is_decided = status == APR_SUCCESS
+                     && !has_room(batch->verdicts, batch->n);
     }
     if (status == APR_SUCCESS && !is_decided) {
         status = ask(batch, r, request, mode, 0);
+    }
+    if (status == APR_SUCCESS && mode != RLX_CHARGE_ATOMIC
+        && !has_room(batch->verdicts, batch->n)) {
+        status = ask_when(batch, r, request, mode);
     }
     for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
         request->decisions[batch->first + i].verdict = batch->verdicts[i];

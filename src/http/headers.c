@@ -110,8 +110,8 @@ static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
-/** The time after which the same request would have room by every limit
- *  that refused it. */
+/** The time after which the same request would have room by every limit:
+ *  those that refused it, and those that it was charged to all the same. */
 static rlx_usec_t retry_at(const rlx_request_t *request)
 {
     rlx_usec_t latest = request->now_usec;
@@ -124,7 +124,7 @@ static rlx_usec_t retry_at(const rlx_request_t *request)
         if (at == RLX_NEVER) {
             at = request->now_usec + decision->limit->window_usec;
         }
-        if (!decision->verdict.has_room && at > latest) {
+        if (at > latest) {
             latest = at;
         }
     }

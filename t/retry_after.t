@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+#
+# Who waits as long as Retry-After says is served, whatever a refused request
+# was charged to, and however many limits it has.
+#
+# mpm: any
+use strict;
+use warnings;
+use FindBin ();
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use RateLimit::Httpd;
+
+my @strategies = qw(fixed-window moving-window sliding-window-counter gcra);
+my @modes = qw(atomic in-order all);
+
+# More limits than a storage is asked for at once; all in one place.
+my $many = join '', map { qq(    RateLimit "90 per $_ seconds"\n) } 101 .. 180;
+
+my $conf = "RateLimitHeaders ietf\n";
+for my $mode (@modes) {
+    $conf .= <<"END" for @strategies;
+<Location "/$mode/$_">
+    RateLimit "2 per 7 seconds; 5 per 20 seconds; 8 per 61 seconds"
+    RateLimitStrategy $_
+    RateLimitCharge $mode
+</Location>
+END
+    $conf .= <<"END";
+<Location "/many/$mode">
+    RateLimit "2 per second"
+$many    RateLimitCharge $mode
+</Location>
+END
+}
+my $h = RateLimit::Httpd->start(conf => $conf, faketime => 1, children => 1);
+my $c = $h->client;
+
+# Requests at times by chance; each that is refused waits and comes again.
+sub early {
+    my ($path) = @_;
+    my $early = '';
+    for (1 .. 150) {
+        my $r = $c->get($path);
+        if ($r->code == 429) {
+            my $wait = $r->header('Retry-After');
+            $h->advance($wait);
+            $early ||= "refused after $wait s" if $c->get($path)->code == 429;
+        }
+        $h->advance(rand 3) if rand() < 0.7;
+    }
+    return $early;
+}
+
+diag 'seed ', srand();
+for my $mode (@modes) {
+    is(early("/$mode/$_"), '', "$mode, $_: Retry-After is enough to wait")
+        for @strategies;
+}
+
+# What is left of three of eighty-one limits after two requests that pass and
+# two that the first limit refuses.
+sub left_of_many {
+    my ($mode) = @_;
+    $h->advance(1000);
+    my @codes = map { $c->get("/many/$mode")->code } 1 .. 3;
+    my $r = $c->get("/many/$mode");
+    my @left = $r->header('RateLimit') =~ /;r=(\d+)/g;
+    return join ' ', @codes, $r->code, @left[1, 63, 64, 80];
+}
+my $refused = '404 404 429 429';
+is(left_of_many('atomic'), "$refused 88 88 88 88",
+   'atomic: a refusal is charged to none of many limits');
+is(left_of_many('in-order'), "$refused 88 88 88 88",
+   'in-order: nor to those behind the one that refuses');
+is(left_of_many('all'), "$refused 86 86 86 86", 'all: to those with room');
+
+done_testing;
