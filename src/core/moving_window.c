@@ -108,12 +108,13 @@ int rlx_moving_is_live(rlx_state_t state, const rlx_limit_t *limit,
 }
 
 rlx_worth_t rlx_moving_worth(rlx_state_t state, const rlx_limit_t *limit,
-                             uint32_t log_max)
+                             uint32_t log_max, rlx_usec_t now)
 {
     rlx_ring_t ring = rlx_ring_unpack(state);
 
     return rlx_worth(ring.sum, rlx_moving_count(limit, log_max),
-                     newest_time(&ring) + limit->window_usec);
+                     newest_time(&ring) + limit->window_usec,
+                     limit->window_usec, now);
 }
 
 /* --- pieces ------------------------------------------------------------ */

@@ -63,7 +63,7 @@ int rlx_moving_is_live(rlx_state_t state, const rlx_limit_t *limit,
 
 /** See rlx_counter_worth(). Its release is the time when all is gone. */
 rlx_worth_t rlx_moving_worth(rlx_state_t state, const rlx_limit_t *limit,
-                             uint32_t log_max);
+                             uint32_t log_max, rlx_usec_t now);
 
 /**
  * Look at a log: drop the entries that have left the window and find the

@@ -408,8 +408,14 @@ int rlx_counter_is_live(const rlx_inside_t *in, rlx_state_t state,
 rlx_worth_t rlx_counter_worth(const rlx_inside_t *in, rlx_state_t state,
                               const rlx_facts_t *facts, rlx_usec_t now);
 
-/** The worth of a counter of which so many units are used. */
-rlx_worth_t rlx_worth(uint32_t used, uint32_t most, rlx_usec_t release);
+/**
+ * The worth of a counter.
+ * @param used    units in use, of `most`
+ * @param release when they are forgotten
+ * @param life    how long before that they were charged, if all at once
+ */
+rlx_worth_t rlx_worth(uint32_t used, uint32_t most, rlx_usec_t release,
+                      rlx_usec_t life, rlx_usec_t now);
 
 /* --- deciding (table_decide.c) ----------------------------------------- */
 

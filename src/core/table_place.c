@@ -65,18 +65,39 @@ int rlx_find(const rlx_inside_t *in, const rlx_place_t *place,
 
 /* --- worth ------------------------------------------------------------- */
 
-rlx_worth_t rlx_worth(uint32_t used, uint32_t most, rlx_usec_t release)
+/* How much of its life a counter has before it, in 2^-LIFE_BITS. Of counters
+ * that are as far from their limits, the one that is nearest to being
+ * forgotten anyway gives way; never one that has only just come, whatever
+ * its window. */
+#define LIFE_BITS 40
+
+static uint64_t life_left(rlx_usec_t left, rlx_usec_t life)
 {
-    uint64_t when = release > (rlx_usec_t)WORTH_TIME_MASK
-                        ? WORTH_TIME_MASK
-                        : (uint64_t)release;
+    int shift;
+
+    if (left >= life) {
+        return UINT64_C(1) << LIFE_BITS;
+    }
+    shift = __builtin_clzll((uint64_t)life) - 1;
+    shift = shift < LIFE_BITS ? shift : LIFE_BITS;
+    return left <= 0 ? 0
+                     : (((uint64_t)left << shift) / (uint64_t)life)
+                           << (LIFE_BITS - shift);
+}
+
+rlx_worth_t rlx_worth(uint32_t used, uint32_t most, rlx_usec_t release,
+                      rlx_usec_t life, rlx_usec_t now)
+{
     uint64_t share;
 
     if (used >= most) {
-        return RLX_WORTH_AT_LIMIT | when;
+        return RLX_WORTH_AT_LIMIT
+               | (release > (rlx_usec_t)WORTH_TIME_MASK ? WORTH_TIME_MASK
+                                                        : (uint64_t)release);
     }
     share = (uint64_t)used * ((1 << WORTH_SHARE_BITS) - 1) / most;
-    return RLX_WORTH_LIVE | share << WORTH_TIME_BITS | when;
+    return RLX_WORTH_LIVE | share << WORTH_TIME_BITS
+           | life_left(release - now, life);
 }
 
 int rlx_counter_is_live(const rlx_inside_t *in, rlx_state_t state,
@@ -95,7 +116,6 @@ rlx_worth_t rlx_counter_worth(const rlx_inside_t *in, rlx_state_t state,
 {
     const rlx_limit_t *limit = &facts->limit;
     rlx_reading_t reading;
-    uint32_t most;
     uint32_t used;
 
     if (rlx_state_is_zero(state)
@@ -103,12 +123,19 @@ rlx_worth_t rlx_counter_worth(const rlx_inside_t *in, rlx_state_t state,
         return WORTH_EXPIRED;
     }
     if (limit->strategy == RLX_MOVING_WINDOW) {
-        return rlx_moving_worth(state, limit, in->log_max);
+        return rlx_moving_worth(state, limit, in->log_max, now);
     }
     used = rlx_strategies[limit->strategy]->used(state, limit, now);
     rlx_strategies[limit->strategy]->read(state, limit, now, &reading);
-    most = limit->strategy == RLX_GCRA ? limit->burst : limit->count;
-    return rlx_worth(used, most, reading.reset_at);
+    if (limit->strategy != RLX_GCRA) {
+        return rlx_worth(used, limit->count, reading.reset_at,
+                         limit->window_usec, now);
+    }
+    /* A unit lasts as long as it takes to come back. */
+    return rlx_worth(used, limit->burst, reading.reset_at,
+                     limit->count ? limit->window_usec / limit->count * used
+                                  : 0,
+                     now);
 }
 
 /* --- making room ------------------------------------------------------- */
