@@ -25,6 +25,9 @@ APLOG_USE_MODULE(ratelimit_ext);
 /** More counters than this do not fit the stack. */
 #define FEW 8
 
+/** Bytes of a key or a scope that are logged. */
+#define LOGGED_MAX 200
+
 /** The counters that a storage is asked for in one go: those of the record's
  *  decisions from `first` on. */
 typedef struct batch_t {
@@ -170,7 +173,19 @@ static const rlx_decision_t *batch_breach(const batch_t *batch,
     return NULL;
 }
 
-/** One line for each refusal. What a client sent is escaped. */
+/** What a client may have sent, for the log: escaped, and cut so that httpd
+ *  never cuts the line itself. */
+static const char *logged(request_rec *r, const char *text)
+{
+    if (strlen(text) > LOGGED_MAX) {
+        text = apr_pstrcat(r->pool, apr_pstrmemdup(r->pool, text, LOGGED_MAX),
+                           "...", NULL);
+    }
+    return ap_escape_logitem(r->pool, text);
+}
+
+/** One line for each refusal. The client comes first, before anything that
+ *  it sent: fail2ban can be sure of it there. */
 static void log_breach(request_rec *r, const rlx_decision_t *breached,
                        const char *what)
 {
@@ -178,13 +193,12 @@ static void log_breach(request_rec *r, const rlx_decision_t *breached,
         return;
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, RLXNO(0001)
-                  "%s: limit \"%s\" key \"%s\" scope \"%s\" client %s", what,
+                  "%s: client %s limit \"%s\" key \"%s\" scope \"%s\"", what,
+                  r->useragent_ip ? r->useragent_ip : "-",
                   breached->rule->options->name
                   ? breached->rule->options->name : breached->limit->text,
-                  ap_escape_logitem(r->pool, rlx_decision_key(r, breached)),
-                  ap_escape_logitem(r->pool,
-                                    rlx_decision_scope(r, breached)),
-                  r->useragent_ip);
+                  logged(r, rlx_decision_key(r, breached)),
+                  logged(r, rlx_decision_scope(r, breached)));
 }
 
 /** httpd turns a status that it has no words for into 500, unless the status

@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0; see LICENSE.
+#
+# The log line of a refusal as fail2ban reads it, by the failregex of
+# docs/directives.md: it finds the client, whatever that one sends, and no
+# client can have another one banned.
+#
+# mpm: any
+use strict;
+use warnings;
+use FindBin ();
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use RateLimit::Httpd;
+
+# <HOST> as fail2ban does it, and what it leaves of the date.
+sub failregex {
+    open my $fh, '<', "$FindBin::Bin/../docs/directives.md" or die $!;
+    my ($regex) = map { /^failregex = (.+)$/ ? $1 : () } readline $fh;
+    $regex =~ s/<HOST>/(?<host>[0-9a-fA-F:.]+)/;
+    return qr/$regex/;
+}
+my $failregex = failregex();
+
+my $h = RateLimit::Httpd->start(children => 1, conf => <<'END');
+<Location "/">
+    RateLimit "0 per hour" key=%{QUERY_STRING} key=%{RATELIMIT_CLIENT}
+    RateLimitEndpoint %{REQUEST_URI}?%{QUERY_STRING}
+</Location>
+<Location "/missing">
+    RateLimitEngine Off
+</Location>
+END
+my $c = $h->client;
+
+# Whom fail2ban would count after this request, by the lines of the log.
+sub found {
+    my ($path, %headers) = @_;
+    my $mark = $h->mark;
+    $c->get($path, 'X-Forwarded-For' => '192.0.2.7', %headers);
+    return join ' ', map { s/^\[[^\]]*\]/[]/; /$failregex/ ? $+{host} : () }
+                     split /\n/, $h->error_log($mark);
+}
+
+is(found('/a'), '192.0.2.7', 'a refusal');
+is(found('/a', 'X-Forwarded-For' => '2001:db8::7'), '2001:db8::7', 'IPv6');
+is(found('/a', Referer => 'http://a/ client 198.51.100.9'), '192.0.2.7',
+   'a Referer field, which httpd writes at the end of the line');
+is(found('/a%22%20client%20198.51.100.9,%20referer:%20'), '192.0.2.7',
+   'a path with quotes');
+is(found('/a?%22client%20198.51.100.9'), '192.0.2.7', 'a key');
+for my $byte ('b', '%01') {
+    my $name = $byte x (7800 / length $byte);
+    is(found("/a?$name%20client%20198.51.100.9"), '192.0.2.7',
+       "a name that is longer than a line of the log, of $byte");
+}
+is(found('/missing/[ratelimit_ext:info]%20[pid%201]%20[client%20:1]%20RLX0001:'
+         . '%20refused:%20client%20198.51.100.9%20limit%20'), '',
+   'a path that looks like our line');
+
+my $mark = $h->mark;
+$c->get('/a?' . 'x' x 5000);
+like($h->error_log($mark), qr/RLX0001: .{100,900}$/m,
+     'what is long is cut');
+
+done_testing;
