@@ -382,4 +382,27 @@ sub slurp {
     local $/;
     return readline $fh;
 }
+
+### A place that an internal redirect leads to takes the fields away only if it
+### says so
+{
+    my $own = RateLimit::Httpd->start(children => 1, faketime => 1,
+        files => { 'error.html' => 'E', 'none.html' => 'N' }, conf => <<'END');
+RateLimitDefault "100 per hour"
+ErrorDocument 404 /error.html
+<Location "/told">
+    RateLimit "5 per minute"
+    RateLimitHeaders On
+</Location>
+<Location "/told/not">
+    ErrorDocument 404 /none.html
+</Location>
+<Location "/none.html">
+    RateLimitHeaders Off
+</Location>
+END
+    my @limit = map { $own->client->get($_)->header('X-RateLimit-Limit') // '-' }
+                '/told/a', '/told/not/a', '/untold';
+    is("@limit", '5 - -', 'fields where an error document is counted too');
+}
 done_testing;

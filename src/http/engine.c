@@ -292,8 +292,11 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
         return DECLINED;
     }
     request->decided_for = r->per_dir_config;
-    request->headers = dir && dir->headers != RLX_UNSET ? dir->headers
-                                                        : RLX_HEADERS_OFF;
+    /* Off at first; an error document that is silent leaves them as they
+     * are. */
+    if (dir && dir->headers != RLX_UNSET) {
+        request->headers = dir->headers;
+    }
     return plan.n ? decide(r, dir, request, &plan) : DECLINED;
 }
 
