@@ -15,6 +15,8 @@
 #include "http_request.h"
 #include "util_filter.h"
 
+#include "http/digits.h"
+
 #define FILTER_NAME "RATELIMIT_HEADERS"
 
 const char *rlx_policy_name(const rlx_decision_t *decision)
@@ -39,32 +41,18 @@ static void set_field(request_rec *r, const char *name, const char *value)
     apr_table_setn(r->headers_out, name, value);
 }
 
-/** A number in digits. Written by hand: apr_psprintf()
- *  takes some 500 instructions for it, and fields are on every response. */
-static const char *number(request_rec *r, apr_uint64_t value)
-{
-    enum { ROOM = sizeof("18446744073709551615") };
-    char *digit = (char *)apr_palloc(r->pool, ROOM) + ROOM - 1;
-
-    *digit = '\0';
-    do {
-        *--digit = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return digit;
-}
-
 /** X-RateLimit-*: one limit speaks for all. */
 static void x_ratelimit(request_rec *r, const rlx_request_t *request)
 {
     const rlx_decision_t *decision = rlx_request_spokesman(request);
 
-    set_field(r, "X-RateLimit-Limit", number(r, decision->limit->count));
+    set_field(r, "X-RateLimit-Limit",
+              rlx_digits(r->pool, decision->limit->count));
     set_field(r, "X-RateLimit-Remaining",
-              number(r, decision->verdict.remaining));
+              rlx_digits(r->pool, decision->verdict.remaining));
     set_field(r, "X-RateLimit-Reset",
-              number(r, (apr_uint64_t)seconds_up(
-                            decision->verdict.reset_at)));
+              rlx_digits(r->pool, (apr_uint64_t)seconds_up(
+                                      decision->verdict.reset_at)));
 }
 
 /** RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10:
@@ -138,7 +126,7 @@ void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
         request->wait_sec = 1;
     }
     apr_table_setn(r->err_headers_out, "Retry-After",
-                   number(r, (apr_uint64_t)request->wait_sec));
+                   rlx_digits(r->pool, (apr_uint64_t)request->wait_sec));
     /* RFC 6585: a 429 must not be stored; nor any other refusal of ours. */
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }

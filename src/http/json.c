@@ -45,17 +45,32 @@ static int utf8_length(const unsigned char *s)
 /** Not 0 if an ASCII character must be escaped. */
 static int is_special(unsigned char c)
 {
-    return c < 0x20 || c == 0x7f || strchr("\"\\<>&", c) != NULL;
+    return c < 0x20 || c == 0x7f || c == '"' || c == '\\' || c == '<'
+           || c == '>' || c == '&';
+}
+
+/** How many characters at the beginning need no care at all. */
+static size_t plain_length(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+
+    while (*s && *s < 0x80 && !is_special(*s)) {
+        s++;
+    }
+    return (size_t)(s - (const unsigned char *)text);
 }
 
 const char *rlx_json_string(apr_pool_t *p, const char *text)
 {
-    /* No byte needs more than \uXXXX. */
-    char *out = apr_palloc(p, strlen(text) * 6 + 3);
+    size_t plain = plain_length(text);
+    /* No byte after that needs more than \uXXXX. */
+    char *out = apr_palloc(p, plain + strlen(text + plain) * 6 + 3);
     char *to = out;
-    const unsigned char *s = (const unsigned char *)text;
+    const unsigned char *s = (const unsigned char *)text + plain;
 
     *to++ = '"';
+    memcpy(to, text, plain);
+    to += plain;
     while (*s) {
         int length = utf8_length(s);
 

@@ -19,6 +19,7 @@
 #include "http/accept.h"
 #include "http/headers.h"
 #include "http/json.h"
+#include "http/digits.h"
 #include "http/request.h"
 
 #define FILTER_NAME "RATELIMIT_REFUSAL"
@@ -66,12 +67,13 @@ static const char *violated(request_rec *r, const rlx_request_t *request)
 /** RFC 9457. */
 static const char *body_json(request_rec *r, const rlx_request_t *request)
 {
-    return apr_psprintf(r->pool, "{\"type\":\"" PROBLEM_TYPE "\","
-                        "\"title\":\"" PROBLEM_TITLE "\",\"status\":%d,"
-                        "\"detail\":%s,\"violated-policies\":%s}\n",
-                        r->status,
-                        rlx_json_string(r->pool, detail_of(request)),
-                        violated(r, request));
+    return apr_pstrcat(r->pool, "{\"type\":\"" PROBLEM_TYPE "\","
+                       "\"title\":\"" PROBLEM_TITLE "\",\"status\":",
+                       rlx_digits(r->pool, (apr_uint64_t)r->status),
+                       ",\"detail\":",
+                       rlx_json_string(r->pool, detail_of(request)),
+                       ",\"violated-policies\":", violated(r, request),
+                       "}\n", NULL);
 }
 
 static const char *body_html(request_rec *r, const rlx_request_t *request)
@@ -147,6 +149,9 @@ static apr_status_t refusal_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, ours);
 }
 
+/** Set once, before there are threads: a look-up by name is slow. */
+static ap_filter_rec_t *filter;
+
 /** The insert_error_filter hook: httpd is about to send an error page. The
  *  administrator's own ErrorDocument takes precedence. */
 static void refusal_insert(request_rec *r)
@@ -155,13 +160,13 @@ static void refusal_insert(request_rec *r)
 
     if (request && request->refused_in == r && r->status == request->status
         && !ap_response_code_string(r, ap_index_of_response(r->status))) {
-        ap_add_output_filter(FILTER_NAME, NULL, r, r->connection);
+        ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }
 }
 
 void rlx_refusal_register(apr_pool_t *p)
 {
-    ap_register_output_filter(FILTER_NAME, refusal_filter, NULL,
-                              AP_FTYPE_RESOURCE);
+    filter = ap_register_output_filter(FILTER_NAME, refusal_filter, NULL,
+                                       AP_FTYPE_RESOURCE);
     ap_hook_insert_error_filter(refusal_insert, NULL, NULL, APR_HOOK_FIRST);
 }
