@@ -83,6 +83,7 @@ END
                   [ 'RateLimit 1/second nope=1', 'option "nope" is not known' ],
                   [ 'RateLimitShared 1/second', 'scope= is missing' ],
                   [ 'RateLimit 1/second burst=2', 'strategy=gcra' ],
+                  [ 'RateLimit 20000/day strategy=moving-window', 'log_max=' ],
                   [ 'RateLimit 1/second key=%{file:/etc/passwd}', 'is not a valid expression' ],
                   [ "<Limit GET>\nRateLimit 1/second\n</Limit>", 'methods=' ],
                   [ "<LimitExcept GET>\nRateLimit 1/second\n</LimitExcept>", 'methods=' ],

@@ -95,6 +95,15 @@ RateLimitStrategy moving-window
     RateLimitCharge all
 </Location>
 
+# Longer logs than the storage keeps, by a strategy that is inherited
+<Location "/long">
+    RateLimit "20000 per hour" cost=5000
+    RateLimitStrategy gcra
+</Location>
+<Location "/long/moving">
+    RateLimitStrategy moving-window
+</Location>
+
 # Clocks that step
 <Location "/step/fixed">
     RateLimit "4 per minute" strategy=fixed-window
@@ -298,6 +307,10 @@ run('all',
 );
 is(at(10, '/all')->header('RateLimit'),
    '"2 per 10 second";r=0;t=10, "5 per 1 minute";r=0;t=50', 'both are used up');
+run('a log that would be too long is none: the count is not cut short',
+    (map { [0, '/long/moving', 200, 20000 - 5000 * $_, 3600] } 1 .. 4),
+    [0, '/long/moving', 429, 0, 3600, 4500],    # as two windows reckon
+);
 run('in order',
     [0, '/in-order', 200, 4, 10],
     [0, '/in-order', 200, 3, 10],

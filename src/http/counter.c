@@ -55,6 +55,16 @@ static rlx_id_t endpoint_id(rlx_counting_t *counting,
     return counting->endpoint_id;
 }
 
+/** Not 0 if the storage keeps no log of as many requests as a limit counts. */
+static int is_too_long(const rlx_counting_t *counting, const rlx_rule_t *rule)
+{
+    const rlx_store_t *store = counting->sv->store;
+
+    return store->provider->refuses(store->instance,
+                                    &rule->limit[RLX_MOVING_WINDOW],
+                                    counting->r->pool) != NULL;
+}
+
 /** The strategy that a rule is counted by. An umbrella has one counter over
  *  its server, so it keeps to the strategy of the server that declares it
  *  whatever a section says. */
@@ -69,8 +79,15 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
     if (rule->kind == RLX_RULE_APPLICATION) {
         dir = rlx_dir_of(rule->owner->server->lookup_defaults);
     }
-    return dir && dir->strategy != RLX_UNSET ? (rlx_strategy_e)dir->strategy
-                                             : RLX_FIXED_WINDOW;
+    if (!dir || dir->strategy == RLX_UNSET) {
+        return RLX_FIXED_WINDOW;
+    }
+    /* Which limits a section's strategy meets is known only now: a log that
+     * the storage would cut short is counted in two windows. */
+    if (dir->strategy == RLX_MOVING_WINDOW && is_too_long(counting, rule)) {
+        return RLX_SLIDING_WINDOW_COUNTER;
+    }
+    return (rlx_strategy_e)dir->strategy;
 }
 
 /** What keeps counters of different kinds apart whose other parts are the

@@ -133,6 +133,29 @@ static const char *parse_limits(const cmd_parms *cmd,
     return rlx_wrong(cmd, "%s", error);
 }
 
+/** A .htaccess file is read long after the storage was asked whether it keeps
+ *  the limits that there are. */
+static const char *check_kept(const cmd_parms *cmd, const rlx_limit_t *limits,
+                              int n, const rlx_options_t *options)
+{
+    const rlx_store_t *store = rlx_server_of(cmd->server)->store;
+
+    if (!rlx_in_htaccess(cmd) || options->strategy == RLX_UNSET) {
+        return NULL;
+    }
+    for (int i = 0; i < n; i++) {
+        rlx_limit_t limit = limits[i];
+        const char *why;
+
+        limit.strategy = (rlx_strategy_e)options->strategy;
+        why = store->provider->refuses(store->instance, &limit, cmd->pool);
+        if (why) {
+            return rlx_wrong(cmd, "%s", why);
+        }
+    }
+    return NULL;
+}
+
 const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)
 {
     rlx_rule_e kind = (rlx_rule_e)(apr_uintptr_t)cmd->info;
@@ -151,6 +174,9 @@ const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)
     }
     if (!error) {
         error = rlx_options_parse(cmd, kind, words, 1, n, &options);
+    }
+    if (!error) {
+        error = check_kept(cmd, limits, n, options);
     }
     if (error) {
         return error;
