@@ -116,6 +116,7 @@ rlx_worth_t rlx_counter_worth(const rlx_inside_t *in, rlx_state_t state,
 {
     const rlx_limit_t *limit = &facts->limit;
     rlx_reading_t reading;
+    rlx_usec_t each;
     uint32_t used;
 
     if (rlx_state_is_zero(state)
@@ -131,10 +132,11 @@ rlx_worth_t rlx_counter_worth(const rlx_inside_t *in, rlx_state_t state,
         return rlx_worth(used, limit->count, reading.reset_at,
                          limit->window_usec, now);
     }
-    /* A unit lasts as long as it takes to come back. */
+    /* A unit lasts as long as it takes to come back; if it was charged just
+     * now, its release is so far away. */
+    each = limit->count ? limit->window_usec / limit->count : 0;
     return rlx_worth(used, limit->burst, reading.reset_at,
-                     limit->count ? limit->window_usec / limit->count * used
-                                  : 0,
+                     each < RLX_REL_MAX / used ? each * used : RLX_REL_MAX,
                      now);
 }
 
