@@ -220,6 +220,10 @@ static int weigh_moving(const batch_t *b, item_t *item)
         item->log.capacity = wanted;
         item->is_resized = 1;
     }
+    if (rlx_moving_is_cramped(&b->in, &item->log, limit, item->counter->cost)
+        && rlx_moving_compact(&b->in, &item->log, item->counter->cost)) {
+        return 0;
+    }
     item->idle = rlx_moving_idle(&item->log);
     item->fits = rlx_moving_fits(&b->in, &item->log, limit,
                                  item->counter->cost);
