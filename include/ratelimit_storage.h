@@ -183,9 +183,8 @@ typedef struct rlx_storage_provider_t {
      * Safe to lose: where it is never called (a killed child) or fails, the
      * charge just stands until its window ends. So it must never be tried
      * again after an error that leaves open whether it was done.
-     * @param counters   as they were given to decide(), those with
-     *                   verdict.charged; the cost may be less, which gives
-     *                   back a part of the charge. Those with a cost of 0 or
+     * @param counters   as they were given to decide(), cost included; those
+     *                   with verdict.charged. Those with a cost of 0 or
      *                   only_test are passed over.
      * @param n          how many, 1 to RLX_STORAGE_BATCH_MAX
      * @param charged_at the `now` that decide() was given

@@ -155,15 +155,26 @@ typedef struct spot_t {
     rlx_charged_t charge;
 } spot_t;
 
-/* Find the charge: the oldest that is not older than charged_at, and of just
- * this cost if there is one. A thread whose clock was read before that of the
- * newest charge has its own entered at the time of that. 0 if the log has
- * changed; units are 0 if there is none. */
+/* How well a charge goes with what is to be given back; 0: not at all. A
+ * thread whose clock was read before that of the newest charge has its own
+ * entered at the time of that. */
+static int likeness(const rlx_charged_t *charge, uint32_t cost,
+                    rlx_usec_t charged_at)
+{
+    if (charge->units < cost || charge->time > charged_at + RLX_SKEW_USEC) {
+        return 0;
+    }
+    return 1 + (charge->units == cost) + 2 * (charge->time == charged_at);
+}
+
+/* Find the charge; of those that are equally like it the oldest. 0 if the log
+ * has changed; units are 0 if there is none. */
 static int find(const rlx_inside_t *in, rlx_log_t *log, uint32_t cost,
                 rlx_usec_t charged_at, spot_t *spot)
 {
     uint32_t at = log->ring.len;
     rlx_charged_t charge;
+    int best = 1;
 
     spot->charge.units = 0;
     while (at > 0) {
@@ -171,11 +182,14 @@ static int find(const rlx_inside_t *in, rlx_log_t *log, uint32_t cost,
             return 0;
         }
         at -= charge.len;
-        if (charge.units != 0 && charge.time < charged_at) {
+        if (charge.units == 0) {
+            continue;
+        }
+        if (charge.time < charged_at) {
             break;
         }
-        if (charge.units >= cost && charge.time <= charged_at + RLX_SKEW_USEC
-            && (spot->charge.units != cost || charge.units == cost)) {
+        if (likeness(&charge, cost, charged_at) >= best) {
+            best = likeness(&charge, cost, charged_at);
             spot->place = at;
             spot->charge = charge;
         }

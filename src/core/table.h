@@ -86,9 +86,8 @@ void rlx_table_look(const rlx_table_t *table, const rlx_counter_t *counters,
  * charged. A counter that was forgotten or has lost its place meanwhile is
  * left as it is. Constant work per counter (a moving window: plus its charges
  * since). Whoever dies before leaves its charges standing.
- * @param counters   as they were decided, those that were charged; the cost
- *                   may be less, which gives back a part. A cost of 0 and
- *                   only_test give back nothing.
+ * @param counters   as they were decided, cost included; those that were
+ *                   charged. A cost of 0 and only_test give back nothing.
  * @param charged_at the `now` of the decision
  * @param now        wall clock; nothing is given back if that is before
  *                   charged_at
