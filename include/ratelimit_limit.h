@@ -93,6 +93,10 @@ typedef struct rlx_counter_t {
     int is_named;
     /** Units that this request takes, 0 to RLX_COUNT_MAX. 0 only tests. */
     uint32_t cost;
+    /** Not 0: the cost is tested and never charged. Without room for it the
+     *  request is refused like any other; the verdict's `remaining` is as
+     *  before the charge that may follow later. */
+    int only_test;
 } rlx_counter_t;
 
 /** What became of one counter of a batch. */

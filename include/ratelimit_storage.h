@@ -172,6 +172,36 @@ typedef struct rlx_storage_provider_t {
                          apr_pool_t *ptemp);
 
     /**
+     * Give back charges that turned out not to be due: each counter is then
+     * as if its charge had never been, as nearly as the storage can tell, and
+     * never with more room than that (docs/strategies.md says what each
+     * strategy can tell). Need not be one step for all of the counters; must
+     * be one for each. A counter that is not there any more, whose window
+     * has ended, or which began anew since is left as it is. Called at most
+     * once for each charge.
+     *
+     * Safe to lose: where it is never called (a killed child) or fails, the
+     * charge just stands until its window ends. So it must never be tried
+     * again after an error that leaves open whether it was done.
+     * @param counters   as they were given to decide(), cost included; those
+     *                   with verdict.charged. Those with a cost of 0 or
+     *                   only_test are passed over.
+     * @param n          how many, 1 to RLX_STORAGE_BATCH_MAX
+     * @param charged_at the `now` that decide() was given
+     * @param now        wall clock. Before charged_at, nothing is given back:
+     *                   the clock stepped. A storage with a clock of its own
+     *                   takes the time of the charge as its own clock's
+     *                   less (now - charged_at).
+     * @param ptemp      pool for the call
+     * @return APR_SUCCESS also where there was nothing to give back; an error
+     *         if the storage cannot answer: some charges may still stand
+     */
+    apr_status_t (*give_back)(rlx_storage_t *instance,
+                              const rlx_counter_t *counters, int n,
+                              rlx_usec_t charged_at, rlx_usec_t now,
+                              apr_pool_t *ptemp);
+
+    /**
      * Forget what some counters were charged.
      * @return APR_SUCCESS also where there was nothing to forget
      */

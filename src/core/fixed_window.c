@@ -78,6 +78,29 @@ static uint32_t fixed_used(rlx_state_t state, const rlx_limit_t *limit,
     return window_at(state, limit, now).charged;
 }
 
-const rlx_strategy_t rlx_fixed_window = { "fixed-window", fixed_charge,
-                                          fixed_read, fixed_retry_at,
-                                          fixed_used };
+/* Windows do not overlap: the one that is open is the charge's own if it
+ * began no later. Once empty it is gone; while it is not, it ends when it did,
+ * even if it was the charge given back that opened it. */
+static int fixed_give_back(rlx_state_t state, const rlx_limit_t *limit,
+                           uint32_t cost, rlx_usec_t charged_at,
+                           rlx_usec_t now, rlx_state_t *next)
+{
+    static const rlx_state_t never_charged = { 0, 0 };
+    window_t w = window_at(state, limit, now);
+
+    if (cost == 0 || w.charged == 0 || charged_at < w.start
+        || charged_at > now) {
+        return 0;
+    }
+    *next = never_charged;
+    if (cost < w.charged) {
+        next->hi = (uint64_t)w.start;
+        next->lo = w.charged - cost;
+    }
+    return 1;
+}
+
+const rlx_strategy_t rlx_fixed_window = {
+    "fixed-window", fixed_charge, fixed_read, fixed_retry_at, fixed_used,
+    fixed_give_back
+};

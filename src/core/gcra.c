@@ -153,5 +153,33 @@ static uint32_t gcra_used(rlx_state_t state, const rlx_limit_t *limit,
     return backlog != 0 ? limit->burst - units_left(backlog, limit) : 0;
 }
 
+/*
+ * Without the charge TAT would be earlier by cost * T at the most, but less
+ * where all had been worked off when a later charge came. TAT does not tell
+ * whether that was so. But at no time can more of a charge have been worked
+ * off than time has passed since: what is left of it then is given back, and
+ * is the most that is right for every history with this TAT.
+ */
+static int gcra_give_back(rlx_state_t state, const rlx_limit_t *limit,
+                          uint32_t cost, rlx_usec_t charged_at,
+                          rlx_usec_t now, rlx_state_t *next)
+{
+    rlx_wide_t charged = rlx_wide_mul(cost, (uint64_t)limit->window_usec);
+    rlx_wide_t passed;
+    rlx_wide_t backlog;
+
+    if (limit->count == 0 || charged_at > now) {
+        return 0;
+    }
+    passed = rlx_wide_mul((uint64_t)(now - charged_at), limit->count);
+    backlog = backlog_at(state, limit, now);
+    /* Less backlog than that, and the charge is not in it: forgotten. */
+    if (charged <= passed || backlog < charged - passed) {
+        return 0;
+    }
+    *next = pack(backlog - (charged - passed), limit, now);
+    return 1;
+}
+
 const rlx_strategy_t rlx_gcra = { "gcra", gcra_charge, gcra_read,
-                                  gcra_retry_at, gcra_used };
+                                  gcra_retry_at, gcra_used, gcra_give_back };

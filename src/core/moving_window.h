@@ -80,6 +80,18 @@ int rlx_moving_open(const rlx_inside_t *in, const rlx_limit_t *limit,
 int rlx_moving_fits(const rlx_inside_t *in, const rlx_log_t *log,
                     const rlx_limit_t *limit, uint32_t cost);
 
+/** Not 0 if a cost fits the window but not the ring: there may be entries
+ *  that were given back and can be dropped. */
+int rlx_moving_is_cramped(const rlx_inside_t *in, const rlx_log_t *log,
+                          const rlx_limit_t *limit, uint32_t cost);
+
+/**
+ * Drop entries that were given back, to make room for a cost. Work as for the
+ * charges since the oldest of those that are dropped.
+ * @return 0 if there are none; else the log is to be opened anew
+ */
+int rlx_moving_compact(const rlx_inside_t *in, rlx_log_t *log, uint32_t cost);
+
 /** See rlx_verdict_t.retry_at; on the table's own time.
  *  @return 0 if the head has changed meanwhile */
 int rlx_moving_retry_at(const rlx_inside_t *in, rlx_log_t *log,
@@ -97,6 +109,20 @@ rlx_state_t rlx_moving_idle(const rlx_log_t *log);
  *  up, and the head's state is what rlx_moving_idle() then tells. */
 void rlx_moving_charge(const rlx_inside_t *in, rlx_log_t *log, uint32_t cost,
                        rlx_plan_t *plan);
+
+/**
+ * Give back what was charged, in a log that was opened: the entries go into
+ * the plan, and the head's state is what rlx_moving_idle() then tells. Work
+ * as for the charges since.
+ * @param cost       above 0; no more than was charged
+ * @param charged_at the time of the charge; one that has left the window is
+ *                   not given back
+ * @return not 0 if there was anything to give back. 0 with a spoilt plan: the
+ *         log has changed
+ */
+int rlx_moving_give_back(const rlx_inside_t *in, rlx_log_t *log,
+                         const rlx_limit_t *limit, uint32_t cost,
+                         rlx_usec_t charged_at, rlx_plan_t *plan);
 
 /** Whether the ring may have another capacity from now on, when the count of
  *  a named limit was edited: not if an entry would move by it. */

@@ -181,7 +181,26 @@ static uint32_t sliding_used(rlx_state_t state, const rlx_limit_t *limit,
     return used < UINT32_MAX ? (uint32_t)used : UINT32_MAX;
 }
 
+/* From the bucket that the time of the charge lies in. The buckets stay where
+ * they are as long as anything is in them. */
+static int sliding_give_back(rlx_state_t state, const rlx_limit_t *limit,
+                             uint32_t cost, rlx_usec_t charged_at,
+                             rlx_usec_t now, rlx_state_t *next)
+{
+    static const rlx_state_t never_charged = { 0, 0 };
+    buckets_t b = buckets_at(state, limit, now);
+    uint32_t *bucket = charged_at >= b.start ? &b.current : &b.previous;
+
+    if (cost == 0 || b.start == 0 || *bucket == 0 || charged_at > now
+        || charged_at < b.start - limit->window_usec) {
+        return 0;
+    }
+    *bucket -= cost < *bucket ? cost : *bucket;
+    *next = b.previous != 0 || b.current != 0 ? pack(b) : never_charged;
+    return 1;
+}
+
 const rlx_strategy_t rlx_sliding_window_counter = {
     "sliding-window-counter", sliding_charge, sliding_read, sliding_retry_at,
-    sliding_used
+    sliding_used, sliding_give_back
 };

@@ -12,7 +12,7 @@
 
 /* Its state is a log: only the name is here. */
 static const rlx_strategy_t moving_window = { "moving-window", NULL, NULL,
-                                              NULL, NULL };
+                                              NULL, NULL, NULL };
 
 const rlx_strategy_t *const rlx_strategies[RLX_STRATEGIES] = {
     &rlx_fixed_window,

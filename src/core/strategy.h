@@ -67,6 +67,23 @@ typedef struct rlx_strategy_t {
      *  of 1 has no room: the key is at its limit. */
     uint32_t (*used)(rlx_state_t state, const rlx_limit_t *limit,
                      rlx_usec_t now);
+
+    /**
+     * Take back what was charged: as if the charge had never been, as nearly
+     * as the state can tell, and never more than that. What has left its
+     * window, has been worked off or lies after `now` (the clock stepped
+     * back) is not given back.
+     * @param cost       what is given back of the charge; at most its cost
+     * @param charged_at the `now` of the charge
+     * @param now        the time of this call
+     * @param next       where the state without the charge goes, brought up
+     *                   to `now`; all zero if nothing is left in it. Left
+     *                   alone if there is nothing to give back.
+     * @return not 0 if there was anything to give back
+     */
+    int (*give_back)(rlx_state_t state, const rlx_limit_t *limit,
+                     uint32_t cost, rlx_usec_t charged_at, rlx_usec_t now,
+                     rlx_state_t *next);
 } rlx_strategy_t;
 
 /**

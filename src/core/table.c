@@ -14,7 +14,7 @@
 #include "core/table_inside.h"
 
 /* "rlxtab" and the version of the layout. */
-#define MAGIC UINT64_C(0x726c787461620001)
+#define MAGIC UINT64_C(0x726c787461620002)
 
 #define PAGE_BYTES 4096
 #define LINE_BYTES 64

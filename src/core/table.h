@@ -79,6 +79,23 @@ void rlx_table_decide(const rlx_table_t *table, rlx_charge_e mode,
 void rlx_table_look(const rlx_table_t *table, const rlx_counter_t *counters,
                     int n, rlx_usec_t now, rlx_verdict_t *verdicts);
 
+/**
+ * Give back charges that turned out not to be due. One atomic step for each
+ * counter, as if its charge had never been: exactly for a moving window, for
+ * the others as nearly as docs/strategies.md says, and never more than was
+ * charged. A counter that was forgotten or has lost its place meanwhile is
+ * left as it is. Constant work per counter (a moving window: plus its charges
+ * since). Whoever dies before leaves its charges standing.
+ * @param counters   as they were decided, cost included; those that were
+ *                   charged. A cost of 0 and only_test give back nothing.
+ * @param charged_at the `now` of the decision
+ * @param now        wall clock; nothing is given back if that is before
+ *                   charged_at
+ */
+void rlx_table_give_back(const rlx_table_t *table,
+                         const rlx_counter_t *counters, int n,
+                         rlx_usec_t charged_at, rlx_usec_t now);
+
 /** Forget what one counter was charged. */
 void rlx_table_forget(const rlx_table_t *table, const rlx_counter_t *counter);
 

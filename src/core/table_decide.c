@@ -64,6 +64,12 @@ static inline const rlx_strategy_t *strategy_of(const rlx_limit_t *limit)
     return rlx_strategies[limit->strategy];
 }
 
+/* Not 0 if a counter is charged where it has room. */
+static inline int is_charging(const rlx_counter_t *counter)
+{
+    return counter->cost != 0 && !counter->only_test;
+}
+
 /* --- verdicts ---------------------------------------------------------- */
 
 static void tell(const batch_t *b, const item_t *item,
@@ -214,6 +220,10 @@ static int weigh_moving(const batch_t *b, item_t *item)
         item->log.capacity = wanted;
         item->is_resized = 1;
     }
+    if (rlx_moving_is_cramped(&b->in, &item->log, limit, item->counter->cost)
+        && rlx_moving_compact(&b->in, &item->log, item->counter->cost)) {
+        return 0;
+    }
     item->idle = rlx_moving_idle(&item->log);
     item->fits = rlx_moving_fits(&b->in, &item->log, limit,
                                  item->counter->cost);
@@ -285,7 +295,7 @@ static int choose_charged(const batch_t *b)
         if (item->same_as) {
             continue;
         }
-        item->is_charged = item->fits && item->counter->cost != 0;
+        item->is_charged = item->fits && is_charging(item->counter);
         item->is_bound = item->is_charged || (!item->fits && item->is_found);
         charged |= item->is_charged;
         if (!item->fits && b->mode == RLX_CHARGE_IN_ORDER) {

@@ -36,7 +36,7 @@ typedef struct call_t {
 /* A counter that was found. */
 typedef struct hit_t {
     rlx_place_t place;
-    /* NULL: it is nowhere, and its cost is 0. */
+    /* NULL: it is nowhere, and it is not going to be charged. */
     rlx_slot_t *slot;
     rlx_word_t key;
     rlx_word_t state;
@@ -59,6 +59,12 @@ static inline void begin(call_t *call, const rlx_table_t *table,
 static inline const rlx_strategy_t *strategy_of(const rlx_counter_t *counter)
 {
     return rlx_strategies[counter->limit->strategy];
+}
+
+/* Not 0 if a counter is charged where it has room. */
+INLINE int is_charging(const rlx_counter_t *counter)
+{
+    return counter->cost != 0 && !counter->only_test;
 }
 
 static inline int is_usual(const rlx_counter_t *counter)
@@ -119,7 +125,7 @@ INLINE int find(const call_t *call, const rlx_counter_t *counter, hit_t *hit)
     hit->slot = NULL;
     hit->state.lo = 0;
     hit->state.hi = 0;
-    return counter->cost == 0 && is_nowhere(call, &hit->place);
+    return !is_charging(counter) && is_nowhere(call, &hit->place);
 }
 
 /* Read the state of a hit and decide on it. 0 if its key is another now. */
@@ -135,6 +141,9 @@ INLINE int weigh(const call_t *call, const rlx_counter_t *counter, hit_t *hit)
     hit->fits = strategy_of(counter)->charge(
         rlx_word_payload(hit->state), counter->limit, counter->cost,
         call->now_rel, &hit->next);
+    if (counter->only_test && hit->fits) {
+        hit->next = rlx_word_payload(hit->state);
+    }
     return 1;
 }
 
@@ -188,7 +197,7 @@ static int decide_one(const call_t *call, const rlx_counter_t *counter,
         seen = hit.state;
     } while (!rlx_word_cas(&hit.slot->state, &seen,
                            rlx_word_next(seen, hit.next)));
-    tell(call, counter, &hit, hit.fits && counter->cost != 0, verdict);
+    tell(call, counter, &hit, hit.fits && is_charging(counter), verdict);
     return 1;
 }
 
@@ -205,7 +214,8 @@ static int weigh_few(const call_t *call, const rlx_counter_t *counters, int n,
             return 0;
         }
         *refused |= !hit[i].fits;
-        if ((!hit[i].fits || counters[i].cost == 0) && is_changed(&hit[i])) {
+        if ((!hit[i].fits || !is_charging(&counters[i]))
+            && is_changed(&hit[i])) {
             return 0;
         }
     }
@@ -222,7 +232,7 @@ static int charge_few(const call_t *call, const rlx_counter_t *counters, int n,
 
     mcas.base = (unsigned char *)call->hot - call->header->hot_at;
     for (i = 0; i < n; ++i) {
-        if (counters[i].cost != 0) {
+        if (is_charging(&counters[i])) {
             rlx_mcas_change_t *c = &change[changes++];
 
             c->at = (uint64_t)((unsigned char *)&hit[i].slot->state
@@ -259,8 +269,8 @@ static int decide_few(const call_t *call, rlx_charge_e mode,
         return 0;
     }
     for (i = 0; i < n; ++i) {
-        tell(call, &counters[i], &hit[i], !refused && counters[i].cost != 0,
-             &verdicts[i]);
+        tell(call, &counters[i], &hit[i],
+             !refused && is_charging(&counters[i]), &verdicts[i]);
     }
     return 1;
 }

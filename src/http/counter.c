@@ -238,6 +238,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     counter->limit = decision->limit;
     counter->id = decision->id;
     counter->cost = options->cost;
+    counter->only_test = 0;
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
     if (counting->wants_text) {

@@ -240,6 +240,15 @@ static apr_status_t shm_look(rlx_storage_t *store,
     return APR_SUCCESS;
 }
 
+static apr_status_t shm_give_back(rlx_storage_t *store,
+                                  const rlx_counter_t *counters, int n,
+                                  rlx_usec_t charged_at, rlx_usec_t now,
+                                  apr_pool_t *ptemp)
+{
+    rlx_table_give_back(&store->table, counters, n, charged_at, now);
+    return APR_SUCCESS;
+}
+
 static apr_status_t shm_forget(rlx_storage_t *store,
                                const rlx_counter_t *counters, int n,
                                apr_pool_t *ptemp)
@@ -280,6 +289,7 @@ const rlx_storage_provider_t rlx_shm_provider = {
     .child_init = shm_child_init,
     .decide = shm_decide,
     .look = shm_look,
+    .give_back = shm_give_back,
     .forget = shm_forget,
     .forget_all = shm_forget_all,
     .figures = shm_figures,
