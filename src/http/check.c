@@ -403,7 +403,7 @@ static void mark_empty(server_rec *s)
                         && dir->strategy == RLX_UNSET
                         && dir->charge == RLX_UNSET
                         && dir->status == RLX_UNSET
-                        && dir->headers == RLX_UNSET;
+                        && dir->headers == RLX_UNSET && !dir->filters;
     }
 }
 

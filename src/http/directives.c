@@ -121,6 +121,23 @@ static const char *set_endpoint(cmd_parms *cmd, void *conf, const char *arg)
     return error;
 }
 
+static const char *set_request_filter(cmd_parms *cmd, void *conf,
+                                      const char *arg)
+{
+    rlx_dir_t *dir = conf;
+    rlx_filter_t *filter = apr_palloc(cmd->pool, sizeof(*filter));
+    const char *error = rlx_check_place(cmd, IN_ALL);
+
+    if (!error) {
+        error = rlx_condition_parse(cmd, "", arg, &filter->condition);
+    }
+    if (!error) {
+        filter->next = dir->filters;
+        dir->filters = filter;
+    }
+    return error;
+}
+
 static const char *set_ipv6_prefix(cmd_parms *cmd, void *conf,
                                    const char *arg)
 {
@@ -315,6 +332,9 @@ const command_rec rlx_directives[] = {
     AP_INIT_TAKE_ARGV("RateLimitExempt", set_exempt, NULL, DH,
                       "On, Off, All, or some of application, default, meta, "
                       "ancestors, descendents"),
+    AP_INIT_TAKE1("RateLimitRequestFilter", set_request_filter, NULL, SVD,
+                  "a condition, in quotes where it has blanks: requests for "
+                  "which it is true meet no limit of any kind"),
     AP_INIT_TAKE1("RateLimitEndpoint", set_endpoint, NULL, D,
                   "the endpoint's name in place of the section's own: an "
                   "expression"),

@@ -35,6 +35,11 @@ typedef struct batch_t {
     rlx_verdict_t *verdicts;
     int first;
     int n;
+    /** Not 0: of limits with dry_run=on, which are decided by themselves so
+     *  that they stand in nobody's way. */
+    int is_dry;
+    /** Limits of the other kind that the plan has. */
+    int n_other;
 } batch_t;
 
 /** Not 0 if the request was charged to this counter already. */
@@ -55,6 +60,21 @@ static void log_keyless(request_rec *r, const rlx_rule_t *rule)
                   rule->limit[0].text, rule->file, rule->line);
 }
 
+/** Not 0 if a limit is not looked at for this request. */
+static int is_exempt(request_rec *r, rlx_request_t *request,
+                     const rlx_rule_t *rule)
+{
+    if (!rlx_condition_holds(r, rule->options->exempt_when)) {
+        return 0;
+    }
+    request->is_exempt = 1;
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0033)
+                  "exempt_when=%s holds: %s (%s:%d) is not looked at",
+                  rule->options->exempt_when->text, rule->limit[0].text,
+                  rule->file, rule->line);
+    return 1;
+}
+
 /** Put the counters of a plan that are new to the request in a batch. */
 static void batch_fill(batch_t *batch, rlx_counting_t *counting,
                        const rlx_plan_t *plan, rlx_request_t *request)
@@ -63,10 +83,18 @@ static void batch_fill(batch_t *batch, rlx_counting_t *counting,
     batch->first = request->n;
     for (int i = 0; i < plan->n; i++) {
         rlx_decision_t *decision = &request->decisions[request->n];
+        const rlx_rule_t *rule = plan->holdings[i].rule;
 
-        if (!rlx_counter_of(counting, &plan->holdings[i], decision,
-                            &batch->counters[batch->n])) {
-            log_keyless(counting->r, plan->holdings[i].rule);
+        if (rule->options->dry_run != batch->is_dry) {
+            batch->n_other++;
+        }
+        else if (rule->options->exempt_when
+                 && is_exempt(counting->r, request, rule)) {
+            continue;
+        }
+        else if (!rlx_counter_of(counting, &plan->holdings[i], decision,
+                                 &batch->counters[batch->n])) {
+            log_keyless(counting->r, rule);
         }
         else if (!is_known(request, decision->id)) {
             batch->n++;
@@ -134,9 +162,10 @@ static apr_status_t ask_when(const batch_t *batch, request_rec *r,
     return status;
 }
 
-/** Ask the storage. Verdicts land in the request's record. */
+/** Ask the storage. */
 static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
-                                 rlx_request_t *request, rlx_charge_e mode)
+                                 const rlx_request_t *request,
+                                 rlx_charge_e mode)
 {
     apr_status_t status = APR_SUCCESS;
     int is_decided = 0;
@@ -155,10 +184,15 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
         && !has_room(batch->verdicts, batch->n)) {
         status = ask_when(batch, r, request, mode);
     }
-    for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
+    return status;
+}
+
+/** Verdicts land in the request's record. */
+static void batch_keep(const batch_t *batch, rlx_request_t *request)
+{
+    for (int i = 0; i < batch->n; i++) {
         request->decisions[batch->first + i].verdict = batch->verdicts[i];
     }
-    return status;
 }
 
 /** The first decision of a batch without room; NULL if all had. */
@@ -208,48 +242,101 @@ static void word_status(request_rec *r, int status)
     r->status_line = ap_get_status_line_ex(r->pool, status);
 }
 
+/** The request has no room by a limit that does not refuse. */
+static void spare(request_rec *r, rlx_request_t *request,
+                  const rlx_decision_t *breached)
+{
+    request->breached = breached;
+    request->result = RLX_RESULT_DRY_RUN;
+    log_breach(r, breached, "would be refused (dry run)");
+}
+
+/** Status of a refusal by a limit. */
+static int status_for(const rlx_dir_t *dir, const rlx_options_t *options)
+{
+    if (options->status) {
+        return options->status;
+    }
+    return dir && dir->status != RLX_UNSET ? dir->status : RLX_STATUS_DEFAULT;
+}
+
 /** The request has no room: refuse it, or say so where refusing is off. */
 static int refuse(request_rec *r, const rlx_dir_t *dir,
                   rlx_request_t *request, const rlx_decision_t *breached)
 {
-    request->breached = breached;
     if (dir && dir->engine == RLX_ENGINE_DRY_RUN) {
-        request->result = RLX_RESULT_DRY_RUN;
-        log_breach(r, breached, "would be refused (dry run)");
+        spare(r, request, breached);
         return DECLINED;
     }
+    request->breached = breached;
     request->result = RLX_RESULT_REFUSED;
     request->refused_in = r;
-    request->status = dir && dir->status != RLX_UNSET ? dir->status
-                                                      : RLX_STATUS_DEFAULT;
+    request->status = status_for(dir, breached->rule->options);
     word_status(r, request->status);
     rlx_headers_refuse(r, request);
     log_breach(r, breached, "refused");
     return request->status;
 }
 
-/** Decide the counters of a batch. */
-static int decide_batch(request_rec *r, const rlx_dir_t *dir,
-                        rlx_request_t *request, const batch_t *batch)
+/** The storage cannot answer: a batch is as if it had never been. */
+static void give_up(request_rec *r, rlx_request_t *request,
+                    const batch_t *batch, apr_status_t status)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
-    rlx_charge_e mode = dir && dir->charge != RLX_UNSET
-                        ? (rlx_charge_e)dir->charge : RLX_CHARGE_ATOMIC;
-    const rlx_decision_t *breached;
+    request->n = batch->first;
+    request->result = RLX_RESULT_ERROR;
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0012)
+                  "storage %s cannot answer: the request passes",
+                  rlx_server_of(r->server)->store->shown_uri);
+}
+
+static rlx_charge_e charge_mode(const rlx_dir_t *dir)
+{
+    return dir && dir->charge != RLX_UNSET ? (rlx_charge_e)dir->charge
+                                           : RLX_CHARGE_ATOMIC;
+}
+
+/** Decide the counters of a batch.
+ *  @return the first without room, or NULL */
+static const rlx_decision_t *decide_batch(request_rec *r,
+                                          rlx_request_t *request,
+                                          const batch_t *batch,
+                                          rlx_charge_e mode)
+{
+    apr_status_t status = batch_decide(batch, r, request, mode);
+
+    if (status != APR_SUCCESS) {
+        give_up(r, request, batch, status);
+        return NULL;
+    }
+    batch_keep(batch, request);
+    return batch_breach(batch, request);
+}
+
+/** Decide the limits of a plan that have dry_run=on: each by itself, and
+ *  charged as if all of them and none of the others could refuse. */
+static void decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
+                       rlx_request_t *request, batch_t *batch,
+                       const rlx_decision_t *breached)
+{
+    request_rec *r = counting->r;
+    rlx_charge_e mode = charge_mode(counting->dir);
     apr_status_t status;
 
-    /* The one place where the module reads the wall clock. */
-    request->now_usec = apr_time_now();
-    status = batch_decide(batch, r, request, mode);
-    if (status != APR_SUCCESS) {
-        request->n = batch->first;
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0012)
-                      "storage %s cannot answer: the request passes",
-                      store->shown_uri);
-        return DECLINED;
+    batch->is_dry = 1;
+    batch_fill(batch, counting, plan, request);
+    if (!batch->n) {
+        return;
     }
-    breached = batch_breach(batch, request);
-    return breached ? refuse(r, dir, request, breached) : DECLINED;
+    status = ask(batch, r, request, RLX_CHARGE_ALL,
+                 breached && mode != RLX_CHARGE_ALL);
+    if (status != APR_SUCCESS) {
+        give_up(r, request, batch, status);
+        return;
+    }
+    batch_keep(batch, request);
+    if (!breached && (breached = batch_breach(batch, request)) != NULL) {
+        spare(r, request, breached);
+    }
 }
 
 /** Decide what holds for r and was not decided before. */
@@ -259,8 +346,10 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     const rlx_store_t *store = rlx_server_of(r->server)->store;
     rlx_counter_t few_counters[FEW];
     rlx_verdict_t few_verdicts[FEW];
-    batch_t batch = { few_counters, few_verdicts, 0, 0 };
+    batch_t batch = { few_counters, few_verdicts, 0, 0, 0, 0 };
+    const rlx_decision_t *breached = NULL;
     rlx_counting_t counting;
+    int status = DECLINED;
 
     if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
@@ -275,7 +364,40 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     rlx_counting_begin(&counting, r, request, dir,
                        store->provider->flags & RLX_STORAGE_WANTS_TEXT);
     batch_fill(&batch, &counting, plan, request);
-    return batch.n ? decide_batch(r, dir, request, &batch) : DECLINED;
+    /* The one place where the module reads the wall clock. */
+    request->now_usec = apr_time_now();
+    if (batch.n) {
+        breached = decide_batch(r, request, &batch, charge_mode(dir));
+        status = breached ? refuse(r, dir, request, breached) : DECLINED;
+    }
+    if (batch.n_other) {
+        decide_dry(&counting, plan, request, &batch, breached);
+    }
+    return status;
+}
+
+/** Not 0 if a request filter lets the request pass. */
+static int is_filtered(request_rec *r, const rlx_filter_t *filter)
+{
+    for (; filter; filter = filter->next) {
+        if (rlx_condition_holds(r, filter->condition)) {
+            ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0034)
+                          "RateLimitRequestFilter \"%s\" holds: no limit is "
+                          "looked at", filter->condition->text);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** Let the request pass, and whatever it is redirected to. */
+static int let_pass(request_rec *r)
+{
+    rlx_request_t *request = rlx_request_get(r, 0);
+
+    request->is_filtered = request->is_exempt = 1;
+    request->decided_for = r->per_dir_config;
+    return DECLINED;
 }
 
 /** Decide r for the configuration that it has now. */
@@ -285,6 +407,10 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
     int method = request ? request->method_number : r->method_number;
     rlx_plan_t plan;
 
+    if ((request && request->is_filtered)
+        || (dir && dir->filters && is_filtered(r, dir->filters))) {
+        return let_pass(r);
+    }
     rlx_resolve(sv, dir, method, r->pool, &plan);
     request = rlx_request_get(r, plan.n);
     /* What is served for a refusal is never refused. */
@@ -292,6 +418,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
         return DECLINED;
     }
     request->decided_for = r->per_dir_config;
+    request->is_exempt |= plan.exempt != 0;
     /* Off at first; an error document that is silent leaves them as they
      * are. */
     if (dir && dir->headers != RLX_UNSET) {

@@ -108,6 +108,9 @@ static rlx_usec_t retry_at(const rlx_request_t *request)
         const rlx_decision_t *decision = &request->decisions[i];
         rlx_usec_t at = decision->verdict.retry_at;
 
+        if (decision->rule->options->dry_run) {
+            continue;
+        }
         /* It can never have room: a window is as good as any other time. */
         if (at == RLX_NEVER) {
             at = request->now_usec + decision->limit->window_usec;
