@@ -191,7 +191,10 @@ for my $directive (qw(RateLimit RateLimitShared RateLimitDefault
     refuses(qq($directive ""$scope), 'the limit string is empty');
     refuses("$directive 10 per hour$scope", '"10"', 'stands in quotes');
     refuses("$directive 10/hour per day$scope", '"per" is not an option (name=value)', 'quotes');
-    refuses(qq($directive "%{env:PLAN}"$scope), '"%{env:PLAN}" holds an expression', '10 per hour');
+    accepts(qq($directive "%{env:PLAN}"$scope));
+    accepts(qq($directive "5/second; %{req:X-Plan}"$scope burst=3 strategy=gcra));
+    accepts(qq($directive "%{env:PLAN}"$scope name=plan));
+    refuses(qq($directive "%{NOPE}"$scope), '"%{NOPE}" is not a valid expression');
     refuses(qq($directive "10/hour$scope), 'the quote is never closed', '10/hour');
     refuses(qq($directive "10/hour"key=a$scope), 'no blank after the closing quote');
     refuses(qq($directive @{[join ',', ('1/hour') x 33]}$scope), 'more than 32 limits');

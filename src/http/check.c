@@ -305,7 +305,7 @@ static int may_use(const rlx_rule_t *rule, const rlx_dir_t *settings,
 static int check_kept(const rlx_server_t *sv, const rlx_rule_t *rule,
                       const rlx_dir_t *settings, apr_pool_t *ptemp)
 {
-    for (int s = 0; s < RLX_STRATEGIES; s++) {
+    for (int s = 0; !rule->dynamic && s < RLX_STRATEGIES; s++) {
         const char *why = !may_use(rule, settings, sv, (rlx_strategy_e)s)
                           ? NULL
                           : sv->store->provider->refuses(sv->store->instance,

@@ -122,6 +122,10 @@ typedef struct rlx_rule_t {
      *  (or the name and the window), strategy, and burst where it is not the
      *  count. Not of kind, section, methods or anything else. */
     rlx_id_t id[RLX_STRATEGIES];
+    /** Not NULL: the limits are an expression. Then this is no limit itself,
+     *  limit and id are of no meaning, and dynamic.h tells for a request
+     *  which rules stand in its place. */
+    struct rlx_dynamic_t *dynamic;
     const rlx_options_t *options;
     /** The server whose configuration holds the directive. */
     const rlx_server_t *owner;

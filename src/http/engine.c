@@ -411,7 +411,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
         || (dir && dir->filters && is_filtered(r, dir->filters))) {
         return let_pass(r);
     }
-    rlx_resolve(sv, dir, method, r->pool, &plan);
+    rlx_resolve(r, sv, dir, method, &plan);
     request = rlx_request_get(r, plan.n);
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {
