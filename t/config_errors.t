@@ -95,6 +95,12 @@ refuses("RateLimitStatus $_", qq("$_"), 'a whole number from 400 to 599')
 refuses('RateLimitStatus', '400 to 599');
 refuses('RateLimitStatus 429 503', 'takes one argument', '400 to 599');
 
+accepts("RateLimitKeyDisplay $_") for qw(auto plain hash PLAIN);
+accepts("<Location /a>\nRateLimitKeyDisplay hash\n</Location>");
+refuses("RateLimitKeyDisplay $_", qq("$_" is not auto, plain or hash))
+    for qw(on none hashed);
+refuses('RateLimitKeyDisplay', 'takes one argument', 'auto');
+
 accepts("RateLimitRequestFilter $_")
     for 'true', '"%{REMOTE_ADDR} -ipmatch \'10.0.0.0/8\'"',
         q("-n reqenv('INTERNAL')"), q("req('X') == 'a' && ! -f %{REQUEST_FILENAME}");

@@ -9,6 +9,8 @@
 #include "http_log.h"
 #include "apr_general.h"
 
+#include "http/manner.h"
+
 APLOG_USE_MODULE(ratelimit_ext);
 
 /** What ap_retained_data calls the secret. */
@@ -140,6 +142,7 @@ void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
     dir->charge = inner_wins(outer->charge, inner->charge);
     dir->status = inner_wins(outer->status, inner->status);
     dir->headers = inner_wins(outer->headers, inner->headers);
+    dir->manner = rlx_manner_merge(p, outer->manner, inner->manner);
     dir->filters = filters_join(p, outer->filters, inner->filters);
     dir->own = NULL;
     dir->is_empty = 0;

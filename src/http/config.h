@@ -77,6 +77,8 @@ struct rlx_filter_t {
 };
 
 typedef struct rlx_server_t rlx_server_t;
+/** See manner.h. */
+typedef struct rlx_manner_t rlx_manner_t;
 
 /** The options of one limit directive; its limits share them. */
 typedef struct rlx_options_t {
@@ -183,6 +185,8 @@ typedef struct rlx_dir_t {
     int headers;
     /** RateLimitRequestFilter, outer sections' too; NULL: none. */
     const rlx_filter_t *filters;
+    /** How answers look; NULL: nothing is set. */
+    rlx_manner_t *manner;
     /** The section while it is read; NULL: it does not speak of limits, or
      *  this is merged. */
     rlx_section_t *own;

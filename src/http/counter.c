@@ -14,6 +14,7 @@
 #include "http_log.h"
 
 #include "http/log_tags.h"
+#include "http/manner.h"
 #include "http/once.h"
 #include "http/parse.h"
 
@@ -305,9 +306,12 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
 
 const char *rlx_decision_key(request_rec *r, const rlx_decision_t *decision)
 {
+    const rlx_manner_t *manner = rlx_manner_of(r);
+    int display = manner ? manner->key_display : RLX_UNSET;
     rlx_id_t id;
 
-    if (decision->key_is_public) {
+    if (display == RLX_DISPLAY_PLAIN
+        || (display != RLX_DISPLAY_HASH && decision->key_is_public)) {
         return decision->key;
     }
     id = rlx_id_of(rlx_secret(), RLX_ID_KEY, decision->key,

@@ -4,6 +4,7 @@
  * The table of directives, and those that hold no limits.
  */
 
+#include "http/manner.h"
 #include "http/parse.h"
 
 #include "apr_strings.h"
@@ -312,6 +313,9 @@ const command_rec rlx_directives[] = {
     AP_INIT_TAKE1("RateLimitKey", set_key, NULL, SVD,
                   "who is counted: an expression, in quotes where it has "
                   "blanks"),
+    AP_INIT_TAKE1("RateLimitKeyDisplay", rlx_set_key_display, NULL, SVD,
+                  "how keys are shown: auto (addresses and user names plain, "
+                  "all else hashed), plain or hash"),
     AP_INIT_TAKE1("RateLimitIPv6Prefix", set_ipv6_prefix, NULL, SV,
                   "bits of an IPv6 address that make one client: 0 to 128"),
     AP_INIT_RAW_ARGS("RateLimitApplication", rlx_limit_directive,

@@ -13,7 +13,9 @@
 #include "http_log.h"
 #include "http_protocol.h"
 
+#include "http/breach.h"
 #include "http/counter.h"
+#include "http/environment.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/plan_text.h"
@@ -24,9 +26,6 @@ APLOG_USE_MODULE(ratelimit_ext);
 
 /** More counters than this do not fit the stack. */
 #define FEW 8
-
-/** Bytes of a key or a scope that are logged. */
-#define LOGGED_MAX 200
 
 /** The counters that a storage is asked for in one go: those of the record's
  *  decisions from `first` on. */
@@ -75,9 +74,11 @@ static int is_exempt(request_rec *r, rlx_request_t *request,
     return 1;
 }
 
-/** Put the counters of a plan that are new to the request in a batch. */
-static void batch_fill(batch_t *batch, rlx_counting_t *counting,
-                       const rlx_plan_t *plan, rlx_request_t *request)
+/** Put the counters of a plan that are new to the request in a batch. Always
+ *  inline: the second call, for limits that only try, is rare. */
+static inline __attribute__((always_inline)) void
+batch_fill(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
+           rlx_request_t *request)
 {
     batch->n = 0;
     batch->first = request->n;
@@ -207,77 +208,6 @@ static const rlx_decision_t *batch_breach(const batch_t *batch,
     return NULL;
 }
 
-/** What a client may have sent, for the log: escaped, and cut so that httpd
- *  never cuts the line itself. */
-static const char *logged(request_rec *r, const char *text)
-{
-    if (strlen(text) > LOGGED_MAX) {
-        text = apr_pstrcat(r->pool, apr_pstrmemdup(r->pool, text, LOGGED_MAX),
-                           "...", NULL);
-    }
-    return ap_escape_logitem(r->pool, text);
-}
-
-/** One line for each refusal. The client comes first, before anything that
- *  it sent: fail2ban can be sure of it there. */
-static void log_breach(request_rec *r, const rlx_decision_t *breached,
-                       const char *what)
-{
-    if (!APLOG_R_IS_LEVEL(r, APLOG_INFO)) {
-        return;
-    }
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, RLXNO(0001)
-                  "%s: client %s limit \"%s\" key \"%s\" scope \"%s\"", what,
-                  r->useragent_ip ? r->useragent_ip : "-",
-                  breached->rule->options->name
-                  ? breached->rule->options->name : breached->limit->text,
-                  logged(r, rlx_decision_key(r, breached)),
-                  logged(r, rlx_decision_scope(r, breached)));
-}
-
-/** httpd turns a status that it has no words for into 500, unless the status
- *  line is there already. */
-static void word_status(request_rec *r, int status)
-{
-    r->status_line = ap_get_status_line_ex(r->pool, status);
-}
-
-/** The request has no room by a limit that does not refuse. */
-static void spare(request_rec *r, rlx_request_t *request,
-                  const rlx_decision_t *breached)
-{
-    request->breached = breached;
-    request->result = RLX_RESULT_DRY_RUN;
-    log_breach(r, breached, "would be refused (dry run)");
-}
-
-/** Status of a refusal by a limit. */
-static int status_for(const rlx_dir_t *dir, const rlx_options_t *options)
-{
-    if (options->status) {
-        return options->status;
-    }
-    return dir && dir->status != RLX_UNSET ? dir->status : RLX_STATUS_DEFAULT;
-}
-
-/** The request has no room: refuse it, or say so where refusing is off. */
-static int refuse(request_rec *r, const rlx_dir_t *dir,
-                  rlx_request_t *request, const rlx_decision_t *breached)
-{
-    if (dir && dir->engine == RLX_ENGINE_DRY_RUN) {
-        spare(r, request, breached);
-        return DECLINED;
-    }
-    request->breached = breached;
-    request->result = RLX_RESULT_REFUSED;
-    request->refused_in = r;
-    request->status = status_for(dir, breached->rule->options);
-    word_status(r, request->status);
-    rlx_headers_refuse(r, request);
-    log_breach(r, breached, "refused");
-    return request->status;
-}
-
 /** The storage cannot answer: a batch is as if it had never been. */
 static void give_up(request_rec *r, rlx_request_t *request,
                     const batch_t *batch, apr_status_t status)
@@ -314,9 +244,10 @@ static const rlx_decision_t *decide_batch(request_rec *r,
 
 /** Decide the limits of a plan that have dry_run=on: each by itself, and
  *  charged as if all of them and none of the others could refuse. */
-static void decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
-                       rlx_request_t *request, batch_t *batch,
-                       const rlx_decision_t *breached)
+static __attribute__((noinline)) void
+decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
+           rlx_request_t *request, batch_t *batch,
+           const rlx_decision_t *breached)
 {
     request_rec *r = counting->r;
     rlx_charge_e mode = charge_mode(counting->dir);
@@ -335,7 +266,7 @@ static void decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
     }
     batch_keep(batch, request);
     if (!breached && (breached = batch_breach(batch, request)) != NULL) {
-        spare(r, request, breached);
+        rlx_breach_spare(r, request, breached);
     }
 }
 
@@ -368,7 +299,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     request->now_usec = apr_time_now();
     if (batch.n) {
         breached = decide_batch(r, request, &batch, charge_mode(dir));
-        status = breached ? refuse(r, dir, request, breached) : DECLINED;
+        status = breached ? rlx_breach_refuse(r, dir, request, breached) : DECLINED;
     }
     if (batch.n_other) {
         decide_dry(&counting, plan, request, &batch, breached);
@@ -397,6 +328,8 @@ static int let_pass(request_rec *r)
 
     request->is_filtered = request->is_exempt = 1;
     request->decided_for = r->per_dir_config;
+    request->decided_in = r;
+    rlx_environment_set(r, request);
     return DECLINED;
 }
 
@@ -406,6 +339,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
     rlx_request_t *request = r->prev ? rlx_request_find(r) : NULL;
     int method = request ? request->method_number : r->method_number;
     rlx_plan_t plan;
+    int status = DECLINED;
 
     if ((request && request->is_filtered)
         || (dir && dir->filters && is_filtered(r, dir->filters))) {
@@ -415,16 +349,24 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
     request = rlx_request_get(r, plan.n);
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {
+        rlx_environment_set(r, request);
         return DECLINED;
     }
     request->decided_for = r->per_dir_config;
-    request->is_exempt |= plan.exempt != 0;
+    request->is_exempt |= (int)plan.exempt;
     /* Off at first; an error document that is silent leaves them as they
      * are. */
     if (dir && dir->headers != RLX_UNSET) {
         request->headers = dir->headers;
     }
-    return plan.n ? decide(r, dir, request, &plan) : DECLINED;
+    request->decided_in = r;
+    if (plan.n) {
+        status = decide(r, dir, request, &plan);
+    }
+    if (rlx_environment_is_read || status != DECLINED) {
+        rlx_environment_set(r, request);
+    }
+    return status;
 }
 
 /** Not 0 if any limit might hold. Every request of the server comes here. */
@@ -437,14 +379,19 @@ static int is_concerned(const request_rec *r, const rlx_server_t *sv,
     return sv->defaults || sv->application || (dir && dir->chain);
 }
 
-/** An ErrorDocument is answered with the status of the refusal. */
-static void keep_status(request_rec *r)
+/** After an internal redirect: an ErrorDocument is answered with the status of
+ *  the refusal, and what was decided is known there. */
+static void go_on(request_rec *r)
 {
-    const rlx_request_t *request = rlx_request_find(r);
+    rlx_request_t *request = rlx_request_find(r);
 
-    if (request && request->refused_in && r->status == request->status) {
-        word_status(r, request->status);
+    if (!request) {
+        return;
     }
+    if (request->refused_in && r->status == request->status) {
+        rlx_breach_word_status(r, request->status);
+    }
+    rlx_environment_set(r, request);
 }
 
 int rlx_engine_fixups(request_rec *r)
@@ -453,29 +400,38 @@ int rlx_engine_fixups(request_rec *r)
     const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
 
     if (r->prev) {
-        keep_status(r);
+        go_on(r);
     }
     return is_concerned(r, sv, dir) ? look(r, sv, dir) : DECLINED;
 }
 
+/** Sections have come into play, or there are no limits. */
+static int look_again(request_rec *r)
+{
+    const rlx_server_t *sv = rlx_server_of(r->server);
+    const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
+    int status = DECLINED;
+
+    if (is_concerned(r, sv, dir)) {
+        status = look(r, sv, dir);
+        /* The hook that inserts filters ran before this one. */
+        rlx_headers_insert(r);
+    }
+    return status;
+}
+
 int rlx_engine_handler(request_rec *r)
 {
-    const rlx_request_t *request = ap_get_module_config(
-        r->request_config, &ratelimit_ext_module);
-    const rlx_server_t *sv;
-    const rlx_dir_t *dir;
-    int status;
+    rlx_request_t *request = ap_get_module_config(r->request_config,
+                                                  &ratelimit_ext_module);
+    int status = DECLINED;
 
-    if (request && request->decided_for == r->per_dir_config) {
-        return DECLINED;
+    if (!request || request->decided_for != r->per_dir_config) {
+        status = look_again(r);
+        request = r->main ? NULL : rlx_request_find(r);
     }
-    sv = rlx_server_of(r->server);
-    dir = rlx_dir_of(r->per_dir_config);
-    if (!is_concerned(r, sv, dir)) {
-        return DECLINED;
+    if (request) {
+        rlx_environment_handled(r, request);
     }
-    status = look(r, sv, dir);
-    /* The hook that inserts filters ran before this one. */
-    rlx_headers_insert(r);
     return status;
 }

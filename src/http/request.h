@@ -63,6 +63,11 @@ typedef struct rlx_request_t {
     int is_exempt;
     /** The request whose hook refused; NULL: not refused. */
     const request_rec *refused_in;
+    /** The request that was last decided: what is said of a decision is
+     *  worked out for that one. */
+    request_rec *decided_in;
+    /** The request whose environment says how it fared, as it is now. */
+    const request_rec *shown_in;
     /** The first decision without room; of no meaning when all had. */
     const rlx_decision_t *breached;
     /** When it was decided, wall clock. */
