@@ -22,10 +22,12 @@ my $top = RateLimit::Place::top();
 chdir $top or die "$top: $!";
 
 # An example as a configuration: without the lines that load modules, whose
-# paths are those of another machine, and a piece of a section within one.
+# paths are those of another machine, as are those of maps; and a piece of a
+# section within one.
 sub whole {
     my ($text) = @_;
     $text =~ s/^\s*LoadModule\s.*\n?//mg;
+    $text =~ s{^(\s*RewriteMap \w+ "?txt:)[^\s"]+}{$1/dev/null}mg;
     my $depth = 0;
     for (split /\n/, $text) {
         $depth-- if m{^\s*</};

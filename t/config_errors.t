@@ -61,8 +61,9 @@ sub refuses {
 
 my $SECTION = 'in a section (<Location>, <Directory>, ...)';
 my $OPTIONS = 'options are key, methods, per_method, scope, cost, '
-            . 'override_defaults, strategy, burst, name and error_message';
-my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name and error_message$/;
+            . 'override_defaults, strategy, burst, name, error_message, '
+            . 'exempt_when, status and dry_run';
+my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name, error_message, exempt_when, status and dry_run$/;
 my $COST = 'is not a whole number from 0 to 2147483647';
 my $STRATEGIES = 'fixed-window, moving-window, sliding-window-counter or gcra';
 
@@ -93,6 +94,21 @@ refuses("RateLimitStatus $_", qq("$_"), 'a whole number from 400 to 599')
     for qw(399 600 200 0 -1 429x x 4294967725 99999999999999999999999 0x1ad);
 refuses('RateLimitStatus', '400 to 599');
 refuses('RateLimitStatus 429 503', 'takes one argument', '400 to 599');
+
+accepts("RateLimitKeyDisplay $_") for qw(auto plain hash PLAIN);
+accepts("<Location /a>\nRateLimitKeyDisplay hash\n</Location>");
+refuses("RateLimitKeyDisplay $_", qq("$_" is not auto, plain or hash))
+    for qw(on none hashed);
+refuses('RateLimitKeyDisplay', 'takes one argument', 'auto');
+
+accepts("RateLimitRequestFilter $_")
+    for 'true', '"%{REMOTE_ADDR} -ipmatch \'10.0.0.0/8\'"',
+        q("-n reqenv('INTERNAL')"), q("req('X') == 'a' && ! -f %{REQUEST_FILENAME}");
+accepts("<Location /a>\nRateLimitRequestFilter true\nRateLimitRequestFilter false\n</Location>");
+refuses("RateLimitRequestFilter $_", 'is not a valid condition', 'such as')
+    for '%{NOPE}', 'word', '"%{HTTP_HOST} =="', '"%{HTTP_HOST}"', '"nosuch(1)"';
+refuses('RateLimitRequestFilter', 'takes one argument', 'a condition');
+refuses('RateLimitRequestFilter %{HTTP_HOST} == x', 'takes one argument', 'in quotes');
 
 accepts("RateLimitIPv6Prefix $_") for qw(0 1 64 128);
 refuses("RateLimitIPv6Prefix $_", qq("$_"), 'a whole number from 0 to 128')
@@ -181,7 +197,10 @@ for my $directive (qw(RateLimit RateLimitShared RateLimitDefault
     refuses(qq($directive ""$scope), 'the limit string is empty');
     refuses("$directive 10 per hour$scope", '"10"', 'stands in quotes');
     refuses("$directive 10/hour per day$scope", '"per" is not an option (name=value)', 'quotes');
-    refuses(qq($directive "%{env:PLAN}"$scope), '"%{env:PLAN}" holds an expression', '10 per hour');
+    accepts(qq($directive "%{env:PLAN}"$scope));
+    accepts(qq($directive "5/second; %{req:X-Plan}"$scope burst=3 strategy=gcra));
+    accepts(qq($directive "%{env:PLAN}"$scope name=plan));
+    refuses(qq($directive "%{NOPE}"$scope), '"%{NOPE}" is not a valid expression');
     refuses(qq($directive "10/hour$scope), 'the quote is never closed', '10/hour');
     refuses(qq($directive "10/hour"key=a$scope), 'no blank after the closing quote');
     refuses(qq($directive @{[join ',', ('1/hour') x 33]}$scope), 'more than 32 limits');
@@ -204,7 +223,10 @@ for my $option ('key=%{REMOTE_ADDR}', 'key="%{req:X-Api-Key}"',
                 'name=login', 'name=a/b:c,d;e{f}=g', 'name=' . 'x' x 128,
                 'error_message=stop', 'error_message="Slow down, please"',
                 q(error_message='say "please"'), 'error_message="100%"',
-                q(error_message="a \"quoted\" word and a \\\\")) {
+                q(error_message="a \"quoted\" word and a \\\\"),
+                'error_message="for %{REMOTE_ADDR}"', 'cost=%{req:X-Cost}',
+                'exempt_when="-n %{req:X-Free}"', 'exempt_when=true',
+                'status=400', 'status=599', 'dry_run=on', 'dry_run=Off') {
     accepts("RateLimit 10/hour $option");
     accepts("RateLimitDefault 10/hour $option");
     accepts("RateLimitApplication 10/hour $option");
@@ -232,8 +254,7 @@ for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
               [ 'per_method=1', 'per_method="1" is not On or Off' ],
               [ 'per_method=', 'option per_method has no value' ],
               (map { [ "cost=$_", qq(cost="$_" $COST) ] }
-                   qw(-1 2147483648 one 1.5 1x +1 0x10 99999999999999999999
-                      %{HTTP_HOST})),
+                   qw(-1 2147483648 one 1.5 1x +1 0x10 99999999999999999999)),
               [ 'cost=" 1"', 'cost=" 1"', $COST ],
               [ 'strategy=leaky', 'strategy="leaky" is not a strategy', $STRATEGIES ],
               [ 'strategy=', 'option strategy has no value' ],
@@ -250,7 +271,15 @@ for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
               [ "name=caf\xc3\xa9", 'name="caf\xC3\xA9" is not a name' ],
               [ 'name=' . 'x' x 129, 'xxx..."', 'is not a name' ],
               [ 'error_message=', 'option error_message has no value' ],
-              [ 'error_message="for %{REMOTE_ADDR}"', 'holds an expression', 'plain text' ],
+              [ 'error_message="for %{NOPE}"', 'error_message="for %{NOPE}" is not a valid expression' ],
+              [ 'cost=%{NOPE}', 'cost="%{NOPE}" is not a valid expression' ],
+              [ 'exempt_when=', 'option exempt_when has no value' ],
+              [ 'exempt_when="%{NOPE} == 1"', 'exempt_when="%{NOPE} == 1" is not a valid condition', q(such as "%{REQUEST_METHOD} == 'GET'") ],
+              [ 'exempt_when=word', 'exempt_when="word" is not a valid condition' ],
+              [ 'exempt_when=true exempt_when=true', 'option exempt_when is given twice' ],
+              (map { [ "status=$_", qq(status="$_" is not a whole number from 400 to 599) ] }
+                   qw(200 399 600 x -1 %{req:X})),
+              [ 'dry_run=maybe', 'dry_run="maybe" is not On or Off' ],
               [ 'error_message="open', 'the quote is never closed' ],
               [ 'error_message=two words', '"words" is not an option' ],
               [ 'error_message="a"b', 'no blank after the closing quote' ],
@@ -258,8 +287,8 @@ for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
               [ '=x', '"=x" is not an option' ],
               [ 'key =x', '"key" is not an option' ],
               (map { [ "$_=x", qq(option "$_" is not known) ] }
-                   qw(keys limit Cost2 rate exempt_when deduct_when on_breach
-                      status reserve phase meta dry_run)),
+                   qw(keys limit Cost2 rate deduct_when on_breach
+                      reserve phase meta)),
               ["foo\x1b=x", '"foo\x1B=x" is not an option' ],
               [ 'cost=1 cost=2', 'option cost is given twice', '"2"' ],
               [ 'cost=1 COST=1', 'option cost is given twice' ],
@@ -369,7 +398,8 @@ for my $limit ('Limit POST', 'LimitExcept GET') {
         for 'RateLimit 10/hour', 'RateLimitShared 10/hour scope=x',
             'RateLimitExempt', 'RateLimitEndpoint e', 'RateLimitEngine Off',
             'RateLimitStrategy gcra', 'RateLimitKey x', 'RateLimitHeaders On',
-            'RateLimitStatus 429', 'RateLimitCharge all';
+            'RateLimitStatus 429', 'RateLimitCharge all',
+            'RateLimitRequestFilter true';
 }
 {
     my ($exit, $output) = RateLimit::Httpd->config_test('RateLimitNonsense 1');

@@ -101,6 +101,7 @@ my %value = (
     key => '%{HTTP_HOST}', methods => 'GET', per_method => 'on',
     scope => 'other', cost => 2, override_defaults => 'off',
     strategy => 'gcra', burst => 3, name => 'x', error_message => 'x',
+    exempt_when => 'true', status => 503, dry_run => 'on',
 );
 my ($known) = slurp('src/http/options.c') =~ /known\[\] = \{(.*?)^\};/ms;
 my @known = $known =~ /\{ "(\w+)"/g;

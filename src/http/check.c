@@ -5,6 +5,7 @@
  * storages, and what no single directive can tell.
  */
 
+#include "http/environment.h"
 #include "http/log_tags.h"
 #include "http/resolve.h"
 
@@ -305,7 +306,7 @@ static int may_use(const rlx_rule_t *rule, const rlx_dir_t *settings,
 static int check_kept(const rlx_server_t *sv, const rlx_rule_t *rule,
                       const rlx_dir_t *settings, apr_pool_t *ptemp)
 {
-    for (int s = 0; s < RLX_STRATEGIES; s++) {
+    for (int s = 0; !rule->dynamic && s < RLX_STRATEGIES; s++) {
         const char *why = !may_use(rule, settings, sv, (rlx_strategy_e)s)
                           ? NULL
                           : sv->store->provider->refuses(sv->store->instance,
@@ -403,7 +404,8 @@ static void mark_empty(server_rec *s)
                         && dir->strategy == RLX_UNSET
                         && dir->charge == RLX_UNSET
                         && dir->status == RLX_UNSET
-                        && dir->headers == RLX_UNSET;
+                        && dir->headers == RLX_UNSET && !dir->filters
+                        && !dir->manner;
     }
 }
 
@@ -418,6 +420,7 @@ int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         /* Sections of the main server hold in virtual hosts too. */
         main->has_gcra |= rlx_server_of(s)->has_gcra;
     }
+    rlx_environment_prepare();
     name_servers(pconf, ptemp, main_server);
     main->store_set = make_store_set(pconf, ptemp, main_server);
     status = find_storages(main->store_set, main_server);

@@ -9,6 +9,8 @@
 #include "http_log.h"
 #include "apr_general.h"
 
+#include "http/manner.h"
+
 APLOG_USE_MODULE(ratelimit_ext);
 
 /** What ap_retained_data calls the secret. */
@@ -97,6 +99,26 @@ static const rlx_chain_t *chain_join(apr_pool_t *p, const rlx_chain_t *base,
     return node;
 }
 
+/** The conditions of both, the inner ones first. */
+static const rlx_filter_t *filters_join(apr_pool_t *p,
+                                        const rlx_filter_t *outer,
+                                        const rlx_filter_t *inner)
+{
+    rlx_filter_t *first;
+
+    /* httpd may merge a section into what holds it already. */
+    if (!inner || inner == outer) {
+        return outer;
+    }
+    if (!outer) {
+        return inner;
+    }
+    first = apr_palloc(p, sizeof(*first));
+    first->condition = inner->condition;
+    first->next = filters_join(p, outer, inner->next);
+    return first;
+}
+
 static int inner_wins(int outer, int inner)
 {
     return inner != RLX_UNSET ? inner : outer;
@@ -120,6 +142,8 @@ void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
     dir->charge = inner_wins(outer->charge, inner->charge);
     dir->status = inner_wins(outer->status, inner->status);
     dir->headers = inner_wins(outer->headers, inner->headers);
+    dir->manner = rlx_manner_merge(p, outer->manner, inner->manner);
+    dir->filters = filters_join(p, outer->filters, inner->filters);
     dir->own = NULL;
     dir->is_empty = 0;
     return dir;

@@ -65,7 +65,24 @@ typedef struct rlx_value_t {
     ap_expr_info_t *expr;
 } rlx_value_t;
 
+/** A boolean expression: true or false for each request. */
+typedef struct rlx_condition_t {
+    /** As written. */
+    const char *text;
+    ap_expr_info_t *expr;
+} rlx_condition_t;
+
+/** RateLimitRequestFilter: conditions of which any lets a request pass. Inner
+ *  sections add theirs in front. */
+typedef struct rlx_filter_t rlx_filter_t;
+struct rlx_filter_t {
+    const rlx_condition_t *condition;
+    const rlx_filter_t *next;
+};
+
 typedef struct rlx_server_t rlx_server_t;
+/** See manner.h. */
+typedef struct rlx_manner_t rlx_manner_t;
 
 /** The options of one limit directive; its limits share them. */
 typedef struct rlx_options_t {
@@ -79,8 +96,16 @@ typedef struct rlx_options_t {
     int per_method;
     /** scope=; NULL: none. Never NULL for RateLimitShared. */
     const rlx_value_t *scope;
-    /** cost=, 1 unless set. */
+    /** cost=, 1 unless set or an expression. */
     apr_uint32_t cost;
+    /** cost= as an expression; NULL: `cost`. */
+    const rlx_value_t *cost_value;
+    /** exempt_when=; NULL: never. */
+    const rlx_condition_t *exempt_when;
+    /** dry_run=: counts and never refuses. */
+    int dry_run;
+    /** status=, or 0: RateLimitStatus. */
+    int status;
     /** 1 or 0; what it means stands in DESIGN section 3. */
     int override_defaults;
     /** strategy=, or RLX_UNSET: the one in force for the request. */
@@ -90,7 +115,7 @@ typedef struct rlx_options_t {
     /** name=; NULL: none. */
     const char *name;
     /** error_message=; NULL: none. */
-    const char *error_message;
+    const rlx_value_t *error_message;
 } rlx_options_t;
 
 /** One limit of one directive. */
@@ -103,6 +128,10 @@ typedef struct rlx_rule_t {
      *  (or the name and the window), strategy, and burst where it is not the
      *  count. Not of kind, section, methods or anything else. */
     rlx_id_t id[RLX_STRATEGIES];
+    /** Not NULL: the limits are an expression. Then this is no limit itself,
+     *  limit and id are of no meaning, and dynamic.h tells for a request
+     *  which rules stand in its place. */
+    struct rlx_dynamic_t *dynamic;
     const rlx_options_t *options;
     /** The server whose configuration holds the directive. */
     const rlx_server_t *owner;
@@ -158,6 +187,10 @@ typedef struct rlx_dir_t {
     int status;
     /** RLX_HEADERS_ bits or RLX_UNSET. */
     int headers;
+    /** RateLimitRequestFilter, outer sections' too; NULL: none. */
+    const rlx_filter_t *filters;
+    /** How answers look; NULL: nothing is set. */
+    rlx_manner_t *manner;
     /** The section while it is read; NULL: it does not speak of limits, or
      *  this is merged. */
     rlx_section_t *own;
@@ -249,5 +282,9 @@ const rlx_secret_t *rlx_secret(void);
  *         logged at debug); from r->pool or the configuration
  */
 const char *rlx_value_of(request_rec *r, const rlx_value_t *value);
+
+/** Evaluate a condition for a request. One that fails is false, which is
+ *  logged at debug. */
+int rlx_condition_holds(request_rec *r, const rlx_condition_t *condition);
 
 #endif /* RLX_HTTP_CONFIG_H */

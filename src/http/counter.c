@@ -8,7 +8,17 @@
 
 #include "http/counter.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
+
+#include "http_log.h"
+
+#include "http/log_tags.h"
+#include "http/manner.h"
+#include "http/once.h"
+#include "http/parse.h"
+
+APLOG_USE_MODULE(ratelimit_ext);
 
 void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
                         const rlx_request_t *request, const rlx_dir_t *dir,
@@ -215,6 +225,34 @@ static const rlx_key_t *key_of(rlx_counting_t *counting,
     return &counting->common_key;
 }
 
+static void log_cost(request_rec *r, const rlx_rule_t *rule, const char *text)
+{
+    if (rlx_once(rule, "cost")) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, RLXNO(0032)
+                      "cost=%s (%s:%d) gives %s, which is not a whole number "
+                      "from 0 to %d: such requests count 1 (logged once)",
+                      rule->options->cost_value->text, rule->file, rule->line,
+                      rlx_shown(r->pool, text), RLX_COUNT_MAX);
+    }
+}
+
+/** What a request takes where cost= is an expression. */
+static apr_uint32_t cost_of(request_rec *r, const rlx_rule_t *rule)
+{
+    const char *text = rlx_value_of(r, rule->options->cost_value);
+    apr_uint64_t cost = 0;
+    const char *c = text;
+
+    while (apr_isdigit(*c) && cost <= RLX_COUNT_MAX) {
+        cost = cost * 10 + (apr_uint64_t)(*c++ - '0');
+    }
+    if (c == text || *c || cost > RLX_COUNT_MAX) {
+        log_cost(r, rule, text);
+        return 1;
+    }
+    return (apr_uint32_t)cost;
+}
+
 int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
                    rlx_decision_t *decision, rlx_counter_t *counter)
 {
@@ -237,7 +275,8 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
 
     counter->limit = decision->limit;
     counter->id = decision->id;
-    counter->cost = options->cost;
+    counter->cost = options->cost_value ? cost_of(counting->r, rule)
+                                        : options->cost;
     counter->only_test = 0;
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
@@ -268,9 +307,12 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
 
 const char *rlx_decision_key(request_rec *r, const rlx_decision_t *decision)
 {
+    const rlx_manner_t *manner = rlx_manner_of(r);
+    int display = manner ? manner->key_display : RLX_UNSET;
     rlx_id_t id;
 
-    if (decision->key_is_public) {
+    if (display == RLX_DISPLAY_PLAIN
+        || (display != RLX_DISPLAY_HASH && decision->key_is_public)) {
         return decision->key;
     }
     id = rlx_id_of(rlx_secret(), RLX_ID_KEY, decision->key,

@@ -47,8 +47,8 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
  *  scope, or the server. From r->pool or the configuration. */
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision);
 
-/** The key of a decision as it may be shown: public keys as they are, others
- *  hashed. From r->pool. */
+/** The key of a decision as RateLimitKeyDisplay says that it is shown: as it
+ *  is, or hashed. From r->pool. */
 const char *rlx_decision_key(request_rec *r, const rlx_decision_t *decision);
 
 #endif /* RLX_HTTP_COUNTER_H */

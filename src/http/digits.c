@@ -6,6 +6,8 @@
 
 #include "http/digits.h"
 
+#include <string.h>
+
 const char *rlx_digits(apr_pool_t *p, apr_uint64_t value)
 {
     enum { ROOM = sizeof("18446744073709551615") };
@@ -17,4 +19,37 @@ const char *rlx_digits(apr_pool_t *p, apr_uint64_t value)
         value /= 10;
     } while (value > 0);
     return digit;
+}
+
+static int is_control(unsigned char c)
+{
+    return c < 0x20 || c == 0x7f;
+}
+
+const char *rlx_printable(apr_pool_t *p, const char *text)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    apr_size_t extra = 0;
+    char *out, *to;
+
+    for (const char *c = text; *c; c++) {
+        extra += is_control((unsigned char)*c) ? 3 : 0;
+    }
+    if (!extra) {
+        return text;
+    }
+    to = out = apr_palloc(p, strlen(text) + extra + 1);
+    for (const char *c = text; *c; c++) {
+        if (is_control((unsigned char)*c)) {
+            *to++ = '\\';
+            *to++ = 'x';
+            *to++ = hex[(unsigned char)*c >> 4];
+            *to++ = hex[*c & 15];
+        }
+        else {
+            *to++ = *c;
+        }
+    }
+    *to = '\0';
+    return out;
 }

@@ -2,17 +2,29 @@
 
 /**
  * @file  digits.h
- * @brief Numbers as text, for responses.
+ * @brief Numbers, and other people's words, as text for responses.
  */
 
 #ifndef RLX_HTTP_DIGITS_H
 #define RLX_HTTP_DIGITS_H
 
 #include <apr_pools.h>
+#include <apr_time.h>
 
 /** A number in digits. By hand: apr_psprintf() takes some 500 instructions
  *  for it, and there are several in every response.
  *  @param p for the result */
 const char *rlx_digits(apr_pool_t *p, apr_uint64_t value);
+
+/** Microseconds to seconds, rounded up. */
+static inline apr_int64_t rlx_seconds_up(apr_int64_t usec)
+{
+    return usec / APR_USEC_PER_SEC + (usec % APR_USEC_PER_SEC > 0);
+}
+
+/** Text without control characters: each as \xHH. Such text may go into a
+ *  response field.
+ *  @return text itself where it has none */
+const char *rlx_printable(apr_pool_t *p, const char *text);
 
 #endif /* RLX_HTTP_DIGITS_H */

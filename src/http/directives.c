@@ -4,6 +4,7 @@
  * The table of directives, and those that hold no limits.
  */
 
+#include "http/manner.h"
 #include "http/parse.h"
 
 #include "apr_strings.h"
@@ -117,6 +118,23 @@ static const char *set_endpoint(cmd_parms *cmd, void *conf, const char *arg)
     }
     if (!error) {
         rlx_section_here(cmd, conf)->endpoint = value;
+    }
+    return error;
+}
+
+static const char *set_request_filter(cmd_parms *cmd, void *conf,
+                                      const char *arg)
+{
+    rlx_dir_t *dir = conf;
+    rlx_filter_t *filter = apr_palloc(cmd->pool, sizeof(*filter));
+    const char *error = rlx_check_place(cmd, IN_ALL);
+
+    if (!error) {
+        error = rlx_condition_parse(cmd, "", arg, &filter->condition);
+    }
+    if (!error) {
+        filter->next = dir->filters;
+        dir->filters = filter;
     }
     return error;
 }
@@ -295,6 +313,9 @@ const command_rec rlx_directives[] = {
     AP_INIT_TAKE1("RateLimitKey", set_key, NULL, SVD,
                   "who is counted: an expression, in quotes where it has "
                   "blanks"),
+    AP_INIT_TAKE1("RateLimitKeyDisplay", rlx_set_key_display, NULL, SVD,
+                  "how keys are shown: auto (addresses and user names plain, "
+                  "all else hashed), plain or hash"),
     AP_INIT_TAKE1("RateLimitIPv6Prefix", set_ipv6_prefix, NULL, SV,
                   "bits of an IPv6 address that make one client: 0 to 128"),
     AP_INIT_RAW_ARGS("RateLimitApplication", rlx_limit_directive,
@@ -315,6 +336,9 @@ const command_rec rlx_directives[] = {
     AP_INIT_TAKE_ARGV("RateLimitExempt", set_exempt, NULL, DH,
                       "On, Off, All, or some of application, default, meta, "
                       "ancestors, descendents"),
+    AP_INIT_TAKE1("RateLimitRequestFilter", set_request_filter, NULL, SVD,
+                  "a condition, in quotes where it has blanks: requests for "
+                  "which it is true meet no limit of any kind"),
     AP_INIT_TAKE1("RateLimitEndpoint", set_endpoint, NULL, D,
                   "the endpoint's name in place of the section's own: an "
                   "expression"),

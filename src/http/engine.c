@@ -13,7 +13,9 @@
 #include "http_log.h"
 #include "http_protocol.h"
 
+#include "http/breach.h"
 #include "http/counter.h"
+#include "http/environment.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/plan_text.h"
@@ -25,9 +27,6 @@ APLOG_USE_MODULE(ratelimit_ext);
 /** More counters than this do not fit the stack. */
 #define FEW 8
 
-/** Bytes of a key or a scope that are logged. */
-#define LOGGED_MAX 200
-
 /** The counters that a storage is asked for in one go: those of the record's
  *  decisions from `first` on. */
 typedef struct batch_t {
@@ -35,6 +34,11 @@ typedef struct batch_t {
     rlx_verdict_t *verdicts;
     int first;
     int n;
+    /** Not 0: of limits with dry_run=on, which are decided by themselves so
+     *  that they stand in nobody's way. */
+    int is_dry;
+    /** Limits of the other kind that the plan has. */
+    int n_other;
 } batch_t;
 
 /** Not 0 if the request was charged to this counter already. */
@@ -55,18 +59,43 @@ static void log_keyless(request_rec *r, const rlx_rule_t *rule)
                   rule->limit[0].text, rule->file, rule->line);
 }
 
-/** Put the counters of a plan that are new to the request in a batch. */
-static void batch_fill(batch_t *batch, rlx_counting_t *counting,
-                       const rlx_plan_t *plan, rlx_request_t *request)
+/** Not 0 if a limit is not looked at for this request. */
+static int is_exempt(request_rec *r, rlx_request_t *request,
+                     const rlx_rule_t *rule)
+{
+    if (!rlx_condition_holds(r, rule->options->exempt_when)) {
+        return 0;
+    }
+    request->is_exempt = 1;
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0033)
+                  "exempt_when=%s holds: %s (%s:%d) is not looked at",
+                  rule->options->exempt_when->text, rule->limit[0].text,
+                  rule->file, rule->line);
+    return 1;
+}
+
+/** Put the counters of a plan that are new to the request in a batch. Always
+ *  inline: the second call, for limits that only try, is rare. */
+static inline __attribute__((always_inline)) void
+batch_fill(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
+           rlx_request_t *request)
 {
     batch->n = 0;
     batch->first = request->n;
     for (int i = 0; i < plan->n; i++) {
         rlx_decision_t *decision = &request->decisions[request->n];
+        const rlx_rule_t *rule = plan->holdings[i].rule;
 
-        if (!rlx_counter_of(counting, &plan->holdings[i], decision,
-                            &batch->counters[batch->n])) {
-            log_keyless(counting->r, plan->holdings[i].rule);
+        if (rule->options->dry_run != batch->is_dry) {
+            batch->n_other++;
+        }
+        else if (rule->options->exempt_when
+                 && is_exempt(counting->r, request, rule)) {
+            continue;
+        }
+        else if (!rlx_counter_of(counting, &plan->holdings[i], decision,
+                                 &batch->counters[batch->n])) {
+            log_keyless(counting->r, rule);
         }
         else if (!is_known(request, decision->id)) {
             batch->n++;
@@ -134,9 +163,10 @@ static apr_status_t ask_when(const batch_t *batch, request_rec *r,
     return status;
 }
 
-/** Ask the storage. Verdicts land in the request's record. */
+/** Ask the storage. */
 static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
-                                 rlx_request_t *request, rlx_charge_e mode)
+                                 const rlx_request_t *request,
+                                 rlx_charge_e mode)
 {
     apr_status_t status = APR_SUCCESS;
     int is_decided = 0;
@@ -155,10 +185,15 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
         && !has_room(batch->verdicts, batch->n)) {
         status = ask_when(batch, r, request, mode);
     }
-    for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
+    return status;
+}
+
+/** Verdicts land in the request's record. */
+static void batch_keep(const batch_t *batch, rlx_request_t *request)
+{
+    for (int i = 0; i < batch->n; i++) {
         request->decisions[batch->first + i].verdict = batch->verdicts[i];
     }
-    return status;
 }
 
 /** The first decision of a batch without room; NULL if all had. */
@@ -173,83 +208,66 @@ static const rlx_decision_t *batch_breach(const batch_t *batch,
     return NULL;
 }
 
-/** What a client may have sent, for the log: escaped, and cut so that httpd
- *  never cuts the line itself. */
-static const char *logged(request_rec *r, const char *text)
+/** The storage cannot answer: a batch is as if it had never been. */
+static void give_up(request_rec *r, rlx_request_t *request,
+                    const batch_t *batch, apr_status_t status)
 {
-    if (strlen(text) > LOGGED_MAX) {
-        text = apr_pstrcat(r->pool, apr_pstrmemdup(r->pool, text, LOGGED_MAX),
-                           "...", NULL);
+    request->n = batch->first;
+    request->result = RLX_RESULT_ERROR;
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0012)
+                  "storage %s cannot answer: the request passes",
+                  rlx_server_of(r->server)->store->shown_uri);
+}
+
+static rlx_charge_e charge_mode(const rlx_dir_t *dir)
+{
+    return dir && dir->charge != RLX_UNSET ? (rlx_charge_e)dir->charge
+                                           : RLX_CHARGE_ATOMIC;
+}
+
+/** Decide the counters of a batch.
+ *  @return the first without room, or NULL */
+static const rlx_decision_t *decide_batch(request_rec *r,
+                                          rlx_request_t *request,
+                                          const batch_t *batch,
+                                          rlx_charge_e mode)
+{
+    apr_status_t status = batch_decide(batch, r, request, mode);
+
+    if (status != APR_SUCCESS) {
+        give_up(r, request, batch, status);
+        return NULL;
     }
-    return ap_escape_logitem(r->pool, text);
+    batch_keep(batch, request);
+    return batch_breach(batch, request);
 }
 
-/** One line for each refusal. The client comes first, before anything that
- *  it sent: fail2ban can be sure of it there. */
-static void log_breach(request_rec *r, const rlx_decision_t *breached,
-                       const char *what)
+/** Decide the limits of a plan that have dry_run=on: each by itself, and
+ *  charged as if all of them and none of the others could refuse. */
+static __attribute__((noinline)) void
+decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
+           rlx_request_t *request, batch_t *batch,
+           const rlx_decision_t *breached)
 {
-    if (!APLOG_R_IS_LEVEL(r, APLOG_INFO)) {
-        return;
-    }
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, RLXNO(0001)
-                  "%s: client %s limit \"%s\" key \"%s\" scope \"%s\"", what,
-                  r->useragent_ip ? r->useragent_ip : "-",
-                  breached->rule->options->name
-                  ? breached->rule->options->name : breached->limit->text,
-                  logged(r, rlx_decision_key(r, breached)),
-                  logged(r, rlx_decision_scope(r, breached)));
-}
-
-/** httpd turns a status that it has no words for into 500, unless the status
- *  line is there already. */
-static void word_status(request_rec *r, int status)
-{
-    r->status_line = ap_get_status_line_ex(r->pool, status);
-}
-
-/** The request has no room: refuse it, or say so where refusing is off. */
-static int refuse(request_rec *r, const rlx_dir_t *dir,
-                  rlx_request_t *request, const rlx_decision_t *breached)
-{
-    request->breached = breached;
-    if (dir && dir->engine == RLX_ENGINE_DRY_RUN) {
-        request->result = RLX_RESULT_DRY_RUN;
-        log_breach(r, breached, "would be refused (dry run)");
-        return DECLINED;
-    }
-    request->result = RLX_RESULT_REFUSED;
-    request->refused_in = r;
-    request->status = dir && dir->status != RLX_UNSET ? dir->status
-                                                      : RLX_STATUS_DEFAULT;
-    word_status(r, request->status);
-    rlx_headers_refuse(r, request);
-    log_breach(r, breached, "refused");
-    return request->status;
-}
-
-/** Decide the counters of a batch. */
-static int decide_batch(request_rec *r, const rlx_dir_t *dir,
-                        rlx_request_t *request, const batch_t *batch)
-{
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
-    rlx_charge_e mode = dir && dir->charge != RLX_UNSET
-                        ? (rlx_charge_e)dir->charge : RLX_CHARGE_ATOMIC;
-    const rlx_decision_t *breached;
+    request_rec *r = counting->r;
+    rlx_charge_e mode = charge_mode(counting->dir);
     apr_status_t status;
 
-    /* The one place where the module reads the wall clock. */
-    request->now_usec = apr_time_now();
-    status = batch_decide(batch, r, request, mode);
-    if (status != APR_SUCCESS) {
-        request->n = batch->first;
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0012)
-                      "storage %s cannot answer: the request passes",
-                      store->shown_uri);
-        return DECLINED;
+    batch->is_dry = 1;
+    batch_fill(batch, counting, plan, request);
+    if (!batch->n) {
+        return;
     }
-    breached = batch_breach(batch, request);
-    return breached ? refuse(r, dir, request, breached) : DECLINED;
+    status = ask(batch, r, request, RLX_CHARGE_ALL,
+                 breached && mode != RLX_CHARGE_ALL);
+    if (status != APR_SUCCESS) {
+        give_up(r, request, batch, status);
+        return;
+    }
+    batch_keep(batch, request);
+    if (!breached && (breached = batch_breach(batch, request)) != NULL) {
+        rlx_breach_spare(r, request, breached);
+    }
 }
 
 /** Decide what holds for r and was not decided before. */
@@ -259,8 +277,10 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     const rlx_store_t *store = rlx_server_of(r->server)->store;
     rlx_counter_t few_counters[FEW];
     rlx_verdict_t few_verdicts[FEW];
-    batch_t batch = { few_counters, few_verdicts, 0, 0 };
+    batch_t batch = { few_counters, few_verdicts, 0, 0, 0, 0 };
+    const rlx_decision_t *breached = NULL;
     rlx_counting_t counting;
+    int status = DECLINED;
 
     if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
@@ -275,7 +295,42 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     rlx_counting_begin(&counting, r, request, dir,
                        store->provider->flags & RLX_STORAGE_WANTS_TEXT);
     batch_fill(&batch, &counting, plan, request);
-    return batch.n ? decide_batch(r, dir, request, &batch) : DECLINED;
+    /* The one place where the module reads the wall clock. */
+    request->now_usec = apr_time_now();
+    if (batch.n) {
+        breached = decide_batch(r, request, &batch, charge_mode(dir));
+        status = breached ? rlx_breach_refuse(r, dir, request, breached) : DECLINED;
+    }
+    if (batch.n_other) {
+        decide_dry(&counting, plan, request, &batch, breached);
+    }
+    return status;
+}
+
+/** Not 0 if a request filter lets the request pass. */
+static int is_filtered(request_rec *r, const rlx_filter_t *filter)
+{
+    for (; filter; filter = filter->next) {
+        if (rlx_condition_holds(r, filter->condition)) {
+            ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0034)
+                          "RateLimitRequestFilter \"%s\" holds: no limit is "
+                          "looked at", filter->condition->text);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** Let the request pass, and whatever it is redirected to. */
+static int let_pass(request_rec *r)
+{
+    rlx_request_t *request = rlx_request_get(r, 0);
+
+    request->is_filtered = request->is_exempt = 1;
+    request->decided_for = r->per_dir_config;
+    request->decided_in = r;
+    rlx_environment_set(r, request);
+    return DECLINED;
 }
 
 /** Decide r for the configuration that it has now. */
@@ -284,20 +339,34 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
     rlx_request_t *request = r->prev ? rlx_request_find(r) : NULL;
     int method = request ? request->method_number : rlx_method_of(r);
     rlx_plan_t plan;
+    int status = DECLINED;
 
-    rlx_resolve(sv, dir, method, r->pool, &plan);
+    if ((request && request->is_filtered)
+        || (dir && dir->filters && is_filtered(r, dir->filters))) {
+        return let_pass(r);
+    }
+    rlx_resolve(r, sv, dir, method, &plan);
     request = rlx_request_get(r, plan.n);
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {
+        rlx_environment_set(r, request);
         return DECLINED;
     }
     request->decided_for = r->per_dir_config;
+    request->is_exempt |= (int)plan.exempt;
     /* Off at first; an error document that is silent leaves them as they
      * are. */
     if (dir && dir->headers != RLX_UNSET) {
         request->headers = dir->headers;
     }
-    return plan.n ? decide(r, dir, request, &plan) : DECLINED;
+    request->decided_in = r;
+    if (plan.n) {
+        status = decide(r, dir, request, &plan);
+    }
+    if (rlx_environment_is_read || status != DECLINED) {
+        rlx_environment_set(r, request);
+    }
+    return status;
 }
 
 /** Not 0 if any limit might hold. Every request of the server comes here. */
@@ -310,14 +379,19 @@ static int is_concerned(const request_rec *r, const rlx_server_t *sv,
     return sv->defaults || sv->application || (dir && dir->chain);
 }
 
-/** An ErrorDocument is answered with the status of the refusal. */
-static void keep_status(request_rec *r)
+/** After an internal redirect: an ErrorDocument is answered with the status of
+ *  the refusal, and what was decided is known there. */
+static void go_on(request_rec *r)
 {
-    const rlx_request_t *request = rlx_request_find(r);
+    rlx_request_t *request = rlx_request_find(r);
 
-    if (request && request->refused_in && r->status == request->status) {
-        word_status(r, request->status);
+    if (!request) {
+        return;
     }
+    if (request->refused_in && r->status == request->status) {
+        rlx_breach_word_status(r, request->status);
+    }
+    rlx_environment_set(r, request);
 }
 
 int rlx_engine_fixups(request_rec *r)
@@ -326,29 +400,38 @@ int rlx_engine_fixups(request_rec *r)
     const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
 
     if (r->prev) {
-        keep_status(r);
+        go_on(r);
     }
     return is_concerned(r, sv, dir) ? look(r, sv, dir) : DECLINED;
 }
 
+/** Sections have come into play, or there are no limits. */
+static int look_again(request_rec *r)
+{
+    const rlx_server_t *sv = rlx_server_of(r->server);
+    const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
+    int status = DECLINED;
+
+    if (is_concerned(r, sv, dir)) {
+        status = look(r, sv, dir);
+        /* The hook that inserts filters ran before this one. */
+        rlx_headers_insert(r);
+    }
+    return status;
+}
+
 int rlx_engine_handler(request_rec *r)
 {
-    const rlx_request_t *request = ap_get_module_config(
-        r->request_config, &ratelimit_ext_module);
-    const rlx_server_t *sv;
-    const rlx_dir_t *dir;
-    int status;
+    rlx_request_t *request = ap_get_module_config(r->request_config,
+                                                  &ratelimit_ext_module);
+    int status = DECLINED;
 
-    if (request && request->decided_for == r->per_dir_config) {
-        return DECLINED;
+    if (!request || request->decided_for != r->per_dir_config) {
+        status = look_again(r);
+        request = r->main ? NULL : rlx_request_find(r);
     }
-    sv = rlx_server_of(r->server);
-    dir = rlx_dir_of(r->per_dir_config);
-    if (!is_concerned(r, sv, dir)) {
-        return DECLINED;
+    if (request) {
+        rlx_environment_handled(r, request);
     }
-    status = look(r, sv, dir);
-    /* The hook that inserts filters ran before this one. */
-    rlx_headers_insert(r);
     return status;
 }

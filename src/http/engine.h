@@ -10,9 +10,6 @@
 
 #include "httpd.h"
 
-/** The status of a refusal where RateLimitStatus is not set. */
-#define RLX_STATUS_DEFAULT HTTP_TOO_MANY_REQUESTS
-
 /**
  * The fixups hook: decide a request, or what an internal redirect added to
  * it.

@@ -26,12 +26,6 @@ const char *rlx_policy_name(const rlx_decision_t *decision)
     return name ? name : decision->limit->text;
 }
 
-/** Microseconds to seconds, rounded up. */
-static apr_int64_t seconds_up(rlx_usec_t usec)
-{
-    return usec / APR_USEC_PER_SEC + (usec % APR_USEC_PER_SEC > 0);
-}
-
 /** Set a field that no one else's value may stand beside. */
 static void set_field(request_rec *r, const char *name, const char *value)
 {
@@ -51,7 +45,7 @@ static void x_ratelimit(request_rec *r, const rlx_request_t *request)
     set_field(r, "X-RateLimit-Remaining",
               rlx_digits(r->pool, decision->verdict.remaining));
     set_field(r, "X-RateLimit-Reset",
-              rlx_digits(r->pool, (apr_uint64_t)seconds_up(
+              rlx_digits(r->pool, (apr_uint64_t)rlx_seconds_up(
                                       decision->verdict.reset_at)));
 }
 
@@ -71,11 +65,11 @@ static void ietf(request_rec *r, const rlx_request_t *request)
                                 APR_INT64_T_FMT, policies ? policies : "",
                                 policies ? ", " : "", name,
                                 decision->limit->count,
-                                seconds_up(decision->limit->window_usec));
+                                rlx_seconds_up(decision->limit->window_usec));
         states = apr_psprintf(r->pool, "%s%s\"%s\";r=%u;t=%" APR_INT64_T_FMT,
                               states ? states : "", states ? ", " : "", name,
                               decision->verdict.remaining,
-                              seconds_up(left > 0 ? left : 0));
+                              rlx_seconds_up(left > 0 ? left : 0));
     }
     set_field(r, "RateLimit-Policy", policies);
     set_field(r, "RateLimit", states);
@@ -108,6 +102,9 @@ static rlx_usec_t retry_at(const rlx_request_t *request)
         const rlx_decision_t *decision = &request->decisions[i];
         rlx_usec_t at = decision->verdict.retry_at;
 
+        if (decision->rule->options->dry_run) {
+            continue;
+        }
         /* It can never have room: a window is as good as any other time. */
         if (at == RLX_NEVER) {
             at = request->now_usec + decision->limit->window_usec;
@@ -121,7 +118,7 @@ static rlx_usec_t retry_at(const rlx_request_t *request)
 
 void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
 {
-    request->wait_sec = seconds_up(retry_at(request) - request->now_usec);
+    request->wait_sec = rlx_seconds_up(retry_at(request) - request->now_usec);
     if (request->wait_sec < 1) {
         request->wait_sec = 1;
     }

@@ -4,7 +4,9 @@
  * The directives that hold limits, and the rules they make.
  */
 
+#include "http/dynamic.h"
 #include "http/parse.h"
+#include "http/rule.h"
 
 /** Where each kind may stand. */
 static const unsigned int places[] = {
@@ -14,65 +16,7 @@ static const unsigned int places[] = {
     [RLX_RULE_APPLICATION] = RLX_IN_SERVER
 };
 
-/** Room for what names a limit: fixed parts, and a name or canonical text. */
-#define ID_BYTES (RLX_NAME_MAX + RLX_LIMIT_TEXT_MAX)
-
-static char *put(char *out, const void *data, apr_size_t len)
-{
-    memcpy(out, data, len);
-    return out + len;
-}
-
-/** What sets a limit's ids under different strategies apart. Any constants
- *  do: what they are mixed with is hashed. */
-static const rlx_id_t strategy_marks[RLX_STRATEGIES] = {
-    [RLX_MOVING_WINDOW] = { { UINT64_C(0x6d6f76696e670001),
-                              UINT64_C(0xd1b54a32d192ed03) } },
-    [RLX_SLIDING_WINDOW_COUNTER] = { { UINT64_C(0x736c6964696e0001),
-                                       UINT64_C(0x8cb92ba72f3d8dd7) } },
-    [RLX_GCRA] = { { UINT64_C(0x6763726100000001),
-                     UINT64_C(0xaef17502108ef2d9) } }
-};
-
-/** The limit's part of a counter's id. A name stands for count and burst, so
- *  that what was used stays used when they are edited. */
-static rlx_id_t id_of(const rlx_limit_t *limit, const char *name)
-{
-    const char *text = name ? name : limit->text;
-    uint32_t burst = name || limit->burst == limit->count ? 0 : limit->burst;
-    char bytes[ID_BYTES];
-    char *out = bytes;
-
-    *out++ = name ? 'n' : 't';
-    out = put(out, &limit->window_usec, sizeof(limit->window_usec));
-    out = put(out, &burst, sizeof(burst));
-    out = put(out, text, strlen(text));
-    return rlx_id_of(rlx_secret(), RLX_ID_LIMIT, bytes,
-                     (size_t)(out - bytes));
-}
-
-/** The limit and its id under each strategy. A .htaccess file comes here
- *  within each request: no more hashes than needed. */
-static void spread(rlx_rule_t *rule, const rlx_limit_t *limit,
-                   const rlx_options_t *options)
-{
-    rlx_id_t plain = id_of(limit, options->name);
-
-    for (int s = 0; s < RLX_STRATEGIES; s++) {
-        rlx_limit_t *own = &rule->limit[s];
-        rlx_id_t id = plain;
-
-        *own = *limit;
-        own->strategy = (rlx_strategy_e)s;
-        own->burst = limit->count;
-        if (s == RLX_GCRA && options->burst) {
-            own->burst = options->burst;
-            id = id_of(own, options->name);
-        }
-        rule->id[s] = rlx_id_mix(id, strategy_marks[s]);
-    }
-}
-
+/** @param limit NULL: it is known for each request alone */
 static rlx_rule_t *make_rule(const cmd_parms *cmd, rlx_rule_e kind,
                              const rlx_limit_t *limit,
                              const rlx_options_t *options)
@@ -84,7 +28,9 @@ static rlx_rule_t *make_rule(const cmd_parms *cmd, rlx_rule_e kind,
     rule->owner = rlx_server_of(cmd->server);
     rule->file = cmd->directive->filename;
     rule->line = cmd->directive->line_num;
-    spread(rule, limit, options);
+    if (limit) {
+        rlx_rule_set_limit(rule, limit);
+    }
     return rule;
 }
 
@@ -105,10 +51,12 @@ static apr_array_header_t *rules_here(const cmd_parms *cmd, rlx_rule_e kind,
     return *list;
 }
 
-/** Read the limit string. */
+/** Read the limit string.
+ *  @param dynamic not NULL afterwards: it is an expression, and n is 0 */
 static const char *parse_limits(const cmd_parms *cmd,
                                 const apr_array_header_t *words,
-                                rlx_limit_t *limits, int *n)
+                                rlx_limit_t *limits, int *n,
+                                const rlx_value_t **dynamic)
 {
     const char *text = words->nelts ? APR_ARRAY_IDX(words, 0, char *) : "";
     char error[RLX_LIMIT_ERROR_MAX];
@@ -118,9 +66,7 @@ static const char *parse_limits(const cmd_parms *cmd,
                          "\"10 per hour\"");
     }
     if (ap_strstr_c(text, "%{")) {
-        return rlx_wrong(cmd, "%s holds an expression; only fixed limits such "
-                         "as \"10 per hour\" are accepted",
-                         rlx_shown(cmd->pool, text));
+        return rlx_value_parse(cmd, "", text, dynamic);
     }
     *n = rlx_limits_parse(text, limits, RLX_LIMITS_PER_STRING, error);
     if (*n > 0) {
@@ -161,6 +107,7 @@ const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)
     rlx_rule_e kind = (rlx_rule_e)(apr_uintptr_t)cmd->info;
     rlx_limit_t limits[RLX_LIMITS_PER_STRING];
     const rlx_options_t *options;
+    const rlx_value_t *dynamic = NULL;
     apr_array_header_t *words, *rules;
     const char *error;
     int n = 0;
@@ -170,7 +117,7 @@ const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)
         error = rlx_words(cmd, line, &words);
     }
     if (!error) {
-        error = parse_limits(cmd, words, limits, &n);
+        error = parse_limits(cmd, words, limits, &n, &dynamic);
     }
     if (!error) {
         error = rlx_options_parse(cmd, kind, words, 1, n, &options);
@@ -182,6 +129,13 @@ const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)
         return error;
     }
     rules = rules_here(cmd, kind, dir);
+    if (dynamic) {
+        rlx_rule_t *rule = make_rule(cmd, kind, NULL, options);
+
+        rule->dynamic = rlx_dynamic_make(cmd->pool, dynamic,
+                                         !rlx_in_htaccess(cmd));
+        APR_ARRAY_PUSH(rules, rlx_rule_t *) = rule;
+    }
     for (int i = 0; i < n; i++) {
         APR_ARRAY_PUSH(rules, rlx_rule_t *) = make_rule(cmd, kind, &limits[i],
                                                         options);

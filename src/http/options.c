@@ -134,10 +134,37 @@ static const char *read_scope(reading_t *reading, const char *text)
 static const char *read_cost(reading_t *reading, const char *text)
 {
     apr_int64_t number = 0;
-    const char *error = rlx_number(reading->cmd, "cost=", text, 0,
-                                   RLX_COUNT_MAX, &number);
+    const char *error;
 
+    if (ap_strstr_c(text, "%{")) {
+        return rlx_value_parse(reading->cmd, "cost=", text,
+                               &reading->options->cost_value);
+    }
+    error = rlx_number(reading->cmd, "cost=", text, 0, RLX_COUNT_MAX,
+                       &number);
     reading->options->cost = (apr_uint32_t)number;
+    return error;
+}
+
+static const char *read_exempt_when(reading_t *reading, const char *text)
+{
+    return rlx_condition_parse(reading->cmd, "exempt_when=", text,
+                               &reading->options->exempt_when);
+}
+
+static const char *read_dry_run(reading_t *reading, const char *text)
+{
+    return rlx_flag(reading->cmd, "dry_run=", text,
+                    &reading->options->dry_run);
+}
+
+static const char *read_status(reading_t *reading, const char *text)
+{
+    apr_int64_t number = 0;
+    const char *error = rlx_number(reading->cmd, "status=", text, 400, 599,
+                                   &number);
+
+    reading->options->status = (int)number;
     return error;
 }
 
@@ -198,12 +225,16 @@ static const char *read_name(reading_t *reading, const char *text)
 
 static const char *read_message(reading_t *reading, const char *text)
 {
+    rlx_value_t *plain;
+
+    /* Text that people wrote for people: a backslash or a $ stays one. */
     if (ap_strstr_c(text, "%{")) {
-        return rlx_wrong(reading->cmd, "error_message=%s holds an expression; "
-                         "only plain text without %%{ is accepted",
-                         rlx_shown(reading->cmd->pool, text));
+        return rlx_value_parse(reading->cmd, "error_message=", text,
+                               &reading->options->error_message);
     }
-    reading->options->error_message = text;
+    plain = apr_pcalloc(reading->cmd->pool, sizeof(*plain));
+    plain->text = text;
+    reading->options->error_message = plain;
     return NULL;
 }
 
@@ -218,7 +249,10 @@ static const option_t known[] = {
     { "strategy", ON_ALL, 0, read_strategy },
     { "burst", ON_ALL, 0, read_burst },
     { "name", ON_ALL, 0, read_name },
-    { "error_message", ON_ALL, 0, read_message }
+    { "error_message", ON_ALL, 0, read_message },
+    { "exempt_when", ON_ALL, 0, read_exempt_when },
+    { "status", ON_ALL, 0, read_status },
+    { "dry_run", ON_ALL, 0, read_dry_run }
 };
 
 #define KNOWN ((int)(sizeof(known) / sizeof(known[0])))

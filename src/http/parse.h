@@ -95,6 +95,11 @@ const char *rlx_strategy_choose(const cmd_parms *cmd, const char *what,
 const char *rlx_value_parse(const cmd_parms *cmd, const char *what,
                             const char *text, const rlx_value_t **value);
 
+/** Read a boolean expression. */
+const char *rlx_condition_parse(const cmd_parms *cmd, const char *what,
+                                const char *text,
+                                const rlx_condition_t **condition);
+
 /** The section that a directive stands in, made when it is first asked for.
  *  Only where rlx_check_place() lets no server level pass. */
 rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir);

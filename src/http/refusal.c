@@ -31,12 +31,13 @@
     "Request cannot be satisfied as assigned quota has been exceeded"
 
 /** What a refusal says: the message, or the limit. */
-static const char *detail_of(const rlx_request_t *request)
+static const char *detail_of(request_rec *r, const rlx_request_t *request)
 {
     const rlx_decision_t *breached = request->breached;
-    const char *message = breached->rule->options->error_message;
+    const rlx_value_t *value = breached->rule->options->error_message;
+    const char *message = value ? rlx_value_of(r, value) : "";
 
-    return message ? message : breached->limit->text;
+    return *message ? message : breached->limit->text;
 }
 
 /** "429 Too Many Requests". */
@@ -46,7 +47,7 @@ static const char *status_text(const request_rec *r)
                           : ap_get_status_line_ex(r->pool, r->status);
 }
 
-/** The names of all limits without room, as a JSON array. */
+/** The names of all limits that refuse, as a JSON array. */
 static const char *violated(request_rec *r, const rlx_request_t *request)
 {
     const char *names = "";
@@ -54,7 +55,7 @@ static const char *violated(request_rec *r, const rlx_request_t *request)
     for (int i = 0; i < request->n; i++) {
         const rlx_decision_t *decision = &request->decisions[i];
 
-        if (!decision->verdict.has_room) {
+        if (rlx_decision_refuses(decision)) {
             names = apr_pstrcat(r->pool, names, *names ? "," : "",
                                 rlx_json_string(r->pool,
                                                 rlx_policy_name(decision)),
@@ -71,7 +72,7 @@ static const char *body_json(request_rec *r, const rlx_request_t *request)
                        "\"title\":\"" PROBLEM_TITLE "\",\"status\":",
                        rlx_digits(r->pool, (apr_uint64_t)r->status),
                        ",\"detail\":",
-                       rlx_json_string(r->pool, detail_of(request)),
+                       rlx_json_string(r->pool, detail_of(r, request)),
                        ",\"violated-policies\":", violated(r, request),
                        "}\n", NULL);
 }
@@ -79,7 +80,7 @@ static const char *body_json(request_rec *r, const rlx_request_t *request)
 static const char *body_html(request_rec *r, const rlx_request_t *request)
 {
     const char *status = ap_escape_html(r->pool, status_text(r));
-    const char *detail = ap_escape_html(r->pool, detail_of(request));
+    const char *detail = ap_escape_html(r->pool, detail_of(r, request));
 
     return apr_psprintf(r->pool, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
                         "<meta charset=\"utf-8\"><title>%s</title></head>\n"
@@ -91,8 +92,8 @@ static const char *body_html(request_rec *r, const rlx_request_t *request)
 
 static const char *body_text(request_rec *r, const rlx_request_t *request)
 {
-    return apr_pstrcat(r->pool, status_text(r), ": ", detail_of(request), "\n",
-                       NULL);
+    return apr_pstrcat(r->pool, status_text(r), ": ", detail_of(r, request),
+                       "\n", NULL);
 }
 
 /** The forms, the module's favourite first. */

@@ -35,7 +35,12 @@ typedef enum {
     /** Some limit had no room. */
     RLX_RESULT_REFUSED,
     /** Some limit had no room, but refusing is switched off. */
-    RLX_RESULT_DRY_RUN
+    RLX_RESULT_DRY_RUN,
+    /** Something exempted the request, and nothing was looked at. Never in
+     *  the record: rlx_request_result() says so. */
+    RLX_RESULT_EXEMPT,
+    /** The storage could not answer. */
+    RLX_RESULT_ERROR
 } rlx_result_e;
 
 /** The record of a client request. Lives in the request's pool; one thread. */
@@ -51,8 +56,18 @@ typedef struct rlx_request_t {
     int n;
     int room;
     rlx_result_e result;
+    /** Not 0: RateLimitRequestFilter said that no limit is looked at; it
+     *  holds for all redirects to come. */
+    int is_filtered;
+    /** Not 0: some exemption held, or would have if there were limits. */
+    int is_exempt;
     /** The request whose hook refused; NULL: not refused. */
     const request_rec *refused_in;
+    /** The request that was last decided: what is said of a decision is
+     *  worked out for that one. */
+    request_rec *decided_in;
+    /** The request whose environment says how it fared, as it is now. */
+    const request_rec *shown_in;
     /** The first decision without room; of no meaning when all had. */
     const rlx_decision_t *breached;
     /** When it was decided, wall clock. */
@@ -78,11 +93,24 @@ rlx_request_t *rlx_request_get(request_rec *r, int more);
  *  shared. NULL if nothing was decided. */
 const rlx_decision_t *rlx_request_spokesman(const rlx_request_t *request);
 
+/** How a request fared in the end. */
+static inline rlx_result_e rlx_request_result(const rlx_request_t *request)
+{
+    return request->result == RLX_RESULT_ALLOWED && !request->n
+           && request->is_exempt ? RLX_RESULT_EXEMPT : request->result;
+}
+
 /** Not 0 if the counter is one that other endpoints share. */
 static inline int rlx_decision_is_shared(const rlx_decision_t *decision)
 {
     return decision->rule->kind == RLX_RULE_SHARED
            || decision->rule->kind == RLX_RULE_APPLICATION;
+}
+
+/** Not 0 if the decision stands in the request's way. */
+static inline int rlx_decision_refuses(const rlx_decision_t *decision)
+{
+    return !decision->verdict.has_room && !decision->rule->options->dry_run;
 }
 
 #endif /* RLX_HTTP_REQUEST_H */

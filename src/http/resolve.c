@@ -13,20 +13,46 @@
 
 #include "http/resolve.h"
 
+#include "http/dynamic.h"
+
 /** What is known of the walk so far. */
 typedef struct walk_t {
     rlx_plan_t *plan;
     /** The same as the plan's, to write to. */
     rlx_holding_t *holdings;
     apr_pool_t *pool;
+    /** NULL: the configuration is being read. */
+    request_rec *r;
     int method;
     /** Not 0: sections further out give their own limits. */
     int outer_holds;
     /** Not 0: the defaults are not overridden. */
     int defaults_hold;
-    /** How many limits there might be at most. */
-    int bound;
+    /** How many limits there is room for; before there is any, how many there
+     *  might be. */
+    int room;
 } walk_t;
+
+/** See to it that there is room for one more. Limits that are expressions
+ *  give as many as they like. */
+static void make_room(walk_t *walk)
+{
+    rlx_plan_t *plan = walk->plan;
+    rlx_holding_t *larger;
+
+    if (walk->holdings && plan->n < walk->room) {
+        return;
+    }
+    if (walk->holdings || walk->room < 1) {
+        walk->room = walk->room * 2 + 4;
+    }
+    larger = apr_palloc(walk->pool, sizeof(*larger)
+                                    * (apr_size_t)walk->room);
+    if (plan->n) {
+        memcpy(larger, walk->holdings, sizeof(*larger) * (apr_size_t)plan->n);
+    }
+    plan->holdings = walk->holdings = larger;
+}
 
 /** Put one limit in its place. */
 static void hold(walk_t *walk, const rlx_rule_t *rule,
@@ -37,11 +63,7 @@ static void hold(walk_t *walk, const rlx_rule_t *rule,
     rlx_usec_t window_usec = rule->limit[0].window_usec;
     rlx_holding_t *at;
 
-    if (!walk->holdings) {
-        walk->holdings = apr_palloc(walk->pool, sizeof(rlx_holding_t)
-                                                * (apr_size_t)walk->bound);
-        plan->holdings = walk->holdings;
-    }
+    make_room(walk);
     at = walk->holdings + plan->n++;
     while (at > walk->holdings
            && at[-1].rule->limit[0].window_usec >= window_usec) {
@@ -51,6 +73,22 @@ static void hold(walk_t *walk, const rlx_rule_t *rule,
     at->rule = rule;
     at->endpoint = endpoint;
     at->declared_in = declared_in;
+}
+
+/** The same for all that an expression gives.
+ *  @return not 0 if there is any */
+static int hold_dynamic(walk_t *walk, const rlx_rule_t *rule,
+                        const rlx_section_t *endpoint,
+                        const rlx_section_t *declared_in)
+{
+    int n = 0;
+    const rlx_rule_t *rules = walk->r ? rlx_dynamic_rules(walk->r, rule, &n)
+                                      : NULL;
+
+    for (int i = n - 1; i >= 0; i--) {
+        hold(walk, &rules[i], endpoint, declared_in);
+    }
+    return n > 0;
 }
 
 /** Put the rules of a list that hold for the method into the plan.
@@ -64,8 +102,14 @@ static int hold_all(walk_t *walk, const apr_array_header_t *rules,
     for (int i = rules->nelts - 1; i >= 0; i--) {
         const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
 
-        if (rlx_rule_has_method(rule, walk->method)) {
+        if (!rlx_rule_has_method(rule, walk->method)) {
+            continue;
+        }
+        if (!rule->dynamic) {
             hold(walk, rule, endpoint, declared_in);
+            overrides |= rule->options->override_defaults;
+        }
+        else if (hold_dynamic(walk, rule, endpoint, declared_in)) {
             overrides |= rule->options->override_defaults;
         }
     }
@@ -124,7 +168,7 @@ static void visit_sections(walk_t *walk, const rlx_chain_t *chain)
     int has_htaccess = 0;
 
     for (const rlx_chain_t *c = chain; c; c = c->outer) {
-        walk->bound += c->section->rules->nelts;
+        walk->room += c->section->rules->nelts;
         has_htaccess |= c->section->is_htaccess;
     }
     if (has_htaccess) {
@@ -144,16 +188,17 @@ static void visit_sections(walk_t *walk, const rlx_chain_t *chain)
 }
 
 /** The long way. */
-static void walk_all(const rlx_server_t *sv, const rlx_chain_t *chain,
-                     int method, apr_pool_t *p, rlx_plan_t *plan)
+static void walk_all(request_rec *r, const rlx_server_t *sv,
+                     const rlx_chain_t *chain, int method, apr_pool_t *p,
+                     rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, method, 1, 1, 0 };
+    walk_t walk = { plan, NULL, p, r, method, 1, 1, 0 };
 
     plan->holdings = NULL;
     plan->n = 0;
     plan->exempt = 0;
     plan->endpoint = NULL;
-    walk.bound = length(sv->defaults) + length(sv->application);
+    walk.room = length(sv->defaults) + length(sv->application);
     visit_sections(&walk, chain);
     if (sv->defaults && walk.defaults_hold
         && !(plan->exempt & RLX_EXEMPT_DEFAULT)) {
@@ -181,8 +226,8 @@ static const rlx_ready_t *find_ready(const rlx_server_t *sv,
            && ready->application == sv->application ? ready : NULL;
 }
 
-void rlx_resolve(const rlx_server_t *sv, const rlx_dir_t *dir, int method,
-                 apr_pool_t *p, rlx_plan_t *plan)
+void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+                 int method, rlx_plan_t *plan)
 {
     const rlx_chain_t *chain = dir ? dir->chain : NULL;
     const rlx_ready_t *ready = find_ready(sv, chain, method);
@@ -191,7 +236,7 @@ void rlx_resolve(const rlx_server_t *sv, const rlx_dir_t *dir, int method,
         *plan = ready->plan;
     }
     else {
-        walk_all(sv, chain, method, p, plan);
+        walk_all(r, sv, chain, method, r->pool, plan);
     }
 }
 
@@ -205,14 +250,30 @@ static int has_methods(const apr_array_header_t *rules)
     return 0;
 }
 
+static int has_dynamic(const apr_array_header_t *rules)
+{
+    for (int i = 0; rules && i < rules->nelts; i++) {
+        if (APR_ARRAY_IDX(rules, i, rlx_rule_t *)->dynamic) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** A plan for all requests; NULL where each has its own. */
 static const rlx_ready_t *make_ready(apr_pool_t *pconf,
                                      const rlx_server_t *sv,
                                      const rlx_section_t *section)
 {
-    rlx_ready_t *ready = apr_pcalloc(pconf, sizeof(*ready));
+    rlx_ready_t *ready;
     rlx_chain_t alone = { section, NULL };
 
-    walk_all(sv, section ? &alone : NULL, M_GET, pconf, &ready->plan);
+    if (has_dynamic(sv->defaults) || has_dynamic(sv->application)
+        || (section && has_dynamic(section->rules))) {
+        return NULL;
+    }
+    ready = apr_pcalloc(pconf, sizeof(*ready));
+    walk_all(NULL, sv, section ? &alone : NULL, M_GET, pconf, &ready->plan);
     ready->any_method = !has_methods(sv->defaults)
                         && !has_methods(sv->application)
                         && !(section && has_methods(section->rules));

@@ -55,14 +55,14 @@ void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv);
 
 /**
  * Collect the limits that hold.
- * @param sv     the request's server
+ * @param r      the request, for limits that are expressions and for memory
+ * @param sv     its server
  * @param dir    its merged configuration; may be NULL
  * @param method rlx_method_of() the client's request
- * @param p      for the holdings
  * @param plan   filled in; n is 0 where nothing holds
  */
-void rlx_resolve(const rlx_server_t *sv, const rlx_dir_t *dir, int method,
-                 apr_pool_t *p, rlx_plan_t *plan);
+void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+                 int method, rlx_plan_t *plan);
 
 /** The number of the method that a request was made with. */
 static inline int rlx_method_of(const request_rec *r)

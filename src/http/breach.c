@@ -1,0 +1,95 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * What becomes of a request that has no room: its status, and what the log
+ * says. What the client gets to see is in refusal.c and headers.c.
+ */
+
+#include "http/breach.h"
+
+#include <apr_strings.h>
+
+#include "http_log.h"
+#include "http_protocol.h"
+
+#include "http/counter.h"
+#include "http/headers.h"
+#include "http/log_tags.h"
+
+APLOG_USE_MODULE(ratelimit_ext);
+
+/** The status of a refusal where RateLimitStatus is not set. */
+#define STATUS_DEFAULT HTTP_TOO_MANY_REQUESTS
+
+/** Bytes of a key or a scope that are logged. */
+#define LOGGED_MAX 200
+
+/** What a client may have sent, for the log: escaped, and cut so that httpd
+ *  never cuts the line itself. */
+static const char *logged(request_rec *r, const char *text)
+{
+    if (strlen(text) > LOGGED_MAX) {
+        text = apr_pstrcat(r->pool, apr_pstrmemdup(r->pool, text, LOGGED_MAX),
+                           "...", NULL);
+    }
+    return ap_escape_logitem(r->pool, text);
+}
+
+/** One line for each refusal. The client comes first, before anything that
+ *  it sent: fail2ban can be sure of it there. */
+static void log_breach(request_rec *r, const rlx_decision_t *breached,
+                       const char *what)
+{
+    if (!APLOG_R_IS_LEVEL(r, APLOG_INFO)) {
+        return;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, RLXNO(0001)
+                  "%s: client %s limit \"%s\" key \"%s\" scope \"%s\"", what,
+                  r->useragent_ip ? r->useragent_ip : "-",
+                  breached->rule->options->name
+                  ? breached->rule->options->name : breached->limit->text,
+                  logged(r, rlx_decision_key(r, breached)),
+                  logged(r, rlx_decision_scope(r, breached)));
+}
+
+/* httpd turns a status that it has no words for into 500, unless the status
+ * line is there already. */
+void rlx_breach_word_status(request_rec *r, int status)
+{
+    r->status_line = ap_get_status_line_ex(r->pool, status);
+}
+
+void rlx_breach_spare(request_rec *r, rlx_request_t *request,
+                      const rlx_decision_t *breached)
+{
+    request->breached = breached;
+    request->result = RLX_RESULT_DRY_RUN;
+    log_breach(r, breached, "would be refused (dry run)");
+}
+
+/** Status of a refusal by a limit. */
+static int status_for(const rlx_dir_t *dir, const rlx_options_t *options)
+{
+    if (options->status) {
+        return options->status;
+    }
+    return dir && dir->status != RLX_UNSET ? dir->status : STATUS_DEFAULT;
+}
+
+int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
+                      rlx_request_t *request,
+                      const rlx_decision_t *breached)
+{
+    if (dir && dir->engine == RLX_ENGINE_DRY_RUN) {
+        rlx_breach_spare(r, request, breached);
+        return DECLINED;
+    }
+    request->breached = breached;
+    request->result = RLX_RESULT_REFUSED;
+    request->refused_in = r;
+    request->status = status_for(dir, breached->rule->options);
+    rlx_breach_word_status(r, request->status);
+    rlx_headers_refuse(r, request);
+    log_breach(r, breached, "refused");
+    return request->status;
+}
