@@ -275,15 +275,33 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
 
     counter->limit = decision->limit;
     counter->id = decision->id;
-    counter->cost = options->cost_value ? cost_of(counting->r, rule)
-                                        : options->cost;
+    decision->cost = options->cost_value ? cost_of(counting->r, rule)
+                                         : options->cost;
+    counter->cost = decision->cost;
     counter->only_test = 0;
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
     if (counting->wants_text) {
         give_text(counting, decision, counter);
+        decision->scope = counter->scope;
+        decision->scope_len = counter->scope_len;
     }
     return 1;
+}
+
+void rlx_decision_counter(const rlx_decision_t *decision,
+                          rlx_counter_t *counter)
+{
+    memset(counter, 0, sizeof(*counter));
+    counter->limit = decision->limit;
+    counter->id = decision->id;
+    counter->cost = decision->cost;
+    counter->is_named = decision->rule->options->name != NULL;
+    counter->key_is_public = decision->key_is_public;
+    counter->scope = decision->scope;
+    counter->scope_len = decision->scope_len;
+    counter->key = decision->key;
+    counter->key_len = strlen(decision->key);
 }
 
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)

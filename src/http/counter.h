@@ -43,6 +43,10 @@ void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
 int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
                    rlx_decision_t *decision, rlx_counter_t *counter);
 
+/** The counter of a decision once more, as the storage was asked for it. */
+void rlx_decision_counter(const rlx_decision_t *decision,
+                          rlx_counter_t *counter);
+
 /** The scope of a decision as people read it: the endpoint, the shared
  *  scope, or the server. From r->pool or the configuration. */
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision);

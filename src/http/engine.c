@@ -192,7 +192,34 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
 static void batch_keep(const batch_t *batch, rlx_request_t *request)
 {
     for (int i = 0; i < batch->n; i++) {
-        request->decisions[batch->first + i].verdict = batch->verdicts[i];
+        rlx_decision_t *decision = &request->decisions[batch->first + i];
+
+        decision->verdict = batch->verdicts[i];
+        decision->asked_at = request->now_usec;
+    }
+}
+
+/** Nothing is charged for a refused request, also not what it was charged
+ *  before DirectoryIndex or a redirect led it to the limit that refuses. */
+static __attribute__((noinline)) void
+give_back(request_rec *r, rlx_request_t *request, int n)
+{
+    const rlx_store_t *store = rlx_server_of(r->server)->store;
+
+    for (int i = 0; i < n; i++) {
+        rlx_decision_t *decision = &request->decisions[i];
+        rlx_counter_t counter;
+
+        if (!decision->verdict.charged) {
+            continue;
+        }
+        rlx_decision_counter(decision, &counter);
+        if (store->provider->give_back(store->instance, &counter, 1,
+                                       decision->asked_at, request->now_usec,
+                                       r->pool) == APR_SUCCESS) {
+            decision->verdict.charged = 0;
+            decision->verdict.remaining += decision->cost;
+        }
     }
 }
 
@@ -299,7 +326,12 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     request->now_usec = apr_time_now();
     if (batch.n) {
         breached = decide_batch(r, request, &batch, charge_mode(dir));
-        status = breached ? rlx_breach_refuse(r, dir, request, breached) : DECLINED;
+        status = breached ? rlx_breach_refuse(r, dir, request, breached)
+                          : DECLINED;
+    }
+    if (status != DECLINED && batch.first
+        && charge_mode(dir) == RLX_CHARGE_ATOMIC) {
+        give_back(r, request, batch.first);
     }
     if (batch.n_other) {
         decide_dry(&counting, plan, request, &batch, breached);
