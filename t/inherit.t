@@ -152,6 +152,9 @@ holds('override', $DEFAULT . <<'END', [
 <Location "/get">
     RateLimit 1/minute methods=GET
 </Location>
+<Location "/head">
+    RateLimit 1/minute methods=HEAD
+</Location>
 <Location "/shared">
     RateLimitShared 1/minute scope=pool
 </Location>
@@ -196,6 +199,9 @@ END
                      '2 per 1 minute [Location /post/off]' ], method => 'PUT' ],
     [ '/get', [ '1 per 1 minute [Location /get]' ], method => 'HEAD',
       note => 'GET is HEAD too' ],
+    [ '/head', [ '1 per 1 minute [Location /head]' ], method => 'HEAD' ],
+    [ '/head', [ default_at('Location /head') ], endpoint => 'Location /head',
+      note => 'HEAD is not GET' ],
     [ '/get', [ default_at('Location /get') ], method => 'OPTIONS' ],
     [ '/get', [ default_at('Location /get') ], method => 'BREW',
       note => 'a method that httpd does not know' ],

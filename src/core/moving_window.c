@@ -535,7 +535,8 @@ static void write_new(const rlx_inside_t *in, rlx_log_t *log,
     rlx_found_t found;
     rlx_room_t room;
 
-    if (rlx_find(in, &place, &version, &found)) {
+    if (rlx_find(in, &place, &version, &found)
+        && !rlx_plan_has_pin(plan, found.slot)) {
         plan->spoilt |= RLX_PLAN_STALE;
         return;
     }
@@ -551,7 +552,10 @@ static void write_piece(const rlx_inside_t *in, rlx_log_t *log,
 {
     uint32_t half;
 
-    if (!piece_find(in, log, w->number)) {
+    /* A piece that is left over from a former life of this key may be what
+     * gives way to another counter of the batch. */
+    if (!piece_find(in, log, w->number)
+        || rlx_plan_has_pin(plan, log->piece.slot)) {
         write_new(in, log, w, plan);
         return;
     }

@@ -120,7 +120,9 @@ static inline uint32_t rlx_slots(const rlx_inside_t *in)
 static inline rlx_word_t rlx_inside_read(const rlx_inside_t *in,
                                          rlx_word_t *at)
 {
-    return rlx_mcas_read(&in->mcas, at);
+    rlx_word_t word = rlx_word_read(at);
+
+    return rlx_word_is_ref(word) ? rlx_mcas_read(&in->mcas, at) : word;
 }
 
 /** The change of a word to a value with this payload. */

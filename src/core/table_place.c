@@ -44,6 +44,17 @@ static int find_surely(const rlx_inside_t *in, const rlx_place_t *place,
     return 0;
 }
 
+/* The cold parts of A and B: whoever comes here will most likely insert. */
+static void prefetch_cold(const rlx_inside_t *in, uint32_t set)
+{
+    const char *at = (const char *)&in->cold[set];
+    size_t i;
+
+    for (i = 0; i < sizeof(rlx_cold_t); i += 64) {
+        __builtin_prefetch(at + i, 1);
+    }
+}
+
 int rlx_find(const rlx_inside_t *in, const rlx_place_t *place,
              rlx_word_t *version, rlx_found_t *found)
 {
@@ -51,6 +62,8 @@ int rlx_find(const rlx_inside_t *in, const rlx_place_t *place,
     int sets = RLX_SETS_USUAL;
     int i;
 
+    prefetch_cold(in, a);
+    prefetch_cold(in, rlx_place_set(in->sets, place, 1));
     *version = rlx_inside_read(in, &in->cold[a].version);
     if (rlx_word_payload(*version).lo & OVERFLOWED) {
         sets = RLX_SETS_ALL;
@@ -111,30 +124,41 @@ int rlx_counter_is_live(const rlx_inside_t *in, rlx_state_t state,
     return rlx_strategies[limit->strategy]->used(state, limit, now) != 0;
 }
 
+/* What gcra's window is for the others: a unit lasts as long as it takes to
+ * come back; if it was charged just now, its release is so far away. */
+static rlx_usec_t gcra_life(const rlx_limit_t *limit, uint32_t used)
+{
+    rlx_usec_t each = limit->count ? limit->window_usec / limit->count : 0;
+
+    return each < RLX_REL_MAX / used ? each * used : RLX_REL_MAX;
+}
+
 rlx_worth_t rlx_counter_worth(const rlx_inside_t *in, rlx_state_t state,
                               const rlx_facts_t *facts, rlx_usec_t now)
 {
     const rlx_limit_t *limit = &facts->limit;
+    const rlx_strategy_t *strategy = rlx_strategies[limit->strategy];
     rlx_reading_t reading;
     uint32_t used;
 
-    if (rlx_state_is_zero(state)
-        || !rlx_counter_is_live(in, state, facts, now)) {
+    if (rlx_state_is_zero(state)) {
         return WORTH_EXPIRED;
     }
     if (limit->strategy == RLX_MOVING_WINDOW) {
-        return rlx_moving_worth(state, limit, in->log_max, now);
+        return rlx_moving_is_live(state, limit, now)
+                   ? rlx_moving_worth(state, limit, in->log_max, now)
+                   : WORTH_EXPIRED;
     }
-    used = rlx_strategies[limit->strategy]->used(state, limit, now);
-    rlx_strategies[limit->strategy]->read(state, limit, now, &reading);
-    if (limit->strategy != RLX_GCRA) {
-        return rlx_worth(used, limit->count, reading.reset_at,
-                         limit->window_usec, now);
+    used = strategy->used(state, limit, now);
+    if (used == 0) {
+        return WORTH_EXPIRED;
     }
-    /* A unit lasts as long as it takes to come back. */
-    return rlx_worth(used, limit->burst, reading.reset_at,
-                     limit->count ? limit->window_usec / limit->count * used
-                                  : 0,
+    strategy->read(state, limit, now, &reading);
+    if (limit->strategy == RLX_GCRA) {
+        return rlx_worth(used, limit->burst, reading.reset_at,
+                         gcra_life(limit, used), now);
+    }
+    return rlx_worth(used, limit->count, reading.reset_at, limit->window_usec,
                      now);
 }
 
@@ -149,8 +173,7 @@ void rlx_room_read(const rlx_inside_t *in, uint32_t slot, rlx_room_t *room)
         room->state = rlx_inside_read(in, &in->hot[slot].state);
         room->meta = rlx_inside_read(in, rlx_slot_meta(in, slot));
         room->key = rlx_inside_read(in, &in->hot[slot].key);
-    } while (!rlx_word_equal(
-        rlx_inside_read(in, &in->hot[slot].state), room->state));
+    } while (rlx_half_load(&in->hot[slot].state.lo) != room->state.lo);
 }
 
 /* A slot that might give way. */

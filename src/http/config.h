@@ -26,6 +26,10 @@ extern module AP_MODULE_DECLARE_DATA ratelimit_ext_module;
 /** A setting that no directive has set. */
 #define RLX_UNSET (-1)
 
+/** HEAD among the numbers of methods, where httpd has none for it. Its own
+ *  numbers end before that: there are 64 bits, and 26 methods. */
+#define RLX_METHOD_HEAD 62
+
 /** RateLimitEngine. Unset means on. */
 typedef enum {
     RLX_ENGINE_OFF,
@@ -84,7 +88,7 @@ typedef struct rlx_manner_t rlx_manner_t;
 typedef struct rlx_options_t {
     /** key=, in order (rlx_value_t); NULL: RateLimitKey. */
     apr_array_header_t *keys;
-    /** methods=, bits 1 << r->method_number; 0: every method. GET is HEAD's
+    /** methods=, bits 1 << rlx_method_of(r); 0: every method. GET is HEAD's
      *  too, as in <Limit>. */
     apr_int64_t methods;
     /** As shown: "GET,POST"; NULL where methods is 0. */

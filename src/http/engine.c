@@ -337,7 +337,7 @@ static int let_pass(request_rec *r)
 static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
 {
     rlx_request_t *request = r->prev ? rlx_request_find(r) : NULL;
-    int method = request ? request->method_number : r->method_number;
+    int method = request ? request->method_number : rlx_method_of(r);
     rlx_plan_t plan;
     int status = DECLINED;
 

@@ -66,14 +66,12 @@ static int method_number(apr_pool_t *p, const char **name)
 }
 
 /** Add one method to those of the options. */
-static const char *add_method(reading_t *reading, const char *name,
-                              int *has_get)
+static const char *add_method(reading_t *reading, const char *name)
 {
     rlx_options_t *options = reading->options;
     apr_pool_t *p = reading->cmd->pool;
     const char *written = name;
     int number = method_number(p, &name);
-    int is_head = !strcmp(name, "HEAD");
 
     if (number == M_INVALID) {
         return rlx_wrong(reading->cmd, "methods=: %s is not a method that "
@@ -81,8 +79,9 @@ static const char *add_method(reading_t *reading, const char *name,
                          "(others are made known by RegisterHttpMethod)",
                          rlx_shown(p, written));
     }
-    *has_get |= number == M_GET && !is_head;
-    if (!(options->methods & (AP_METHOD_BIT << number)) || is_head) {
+    /* To httpd HEAD is a GET. */
+    number = !strcmp(name, "HEAD") ? RLX_METHOD_HEAD : number;
+    if (!(options->methods & (AP_METHOD_BIT << number))) {
         options->methods_text = options->methods_text
             ? apr_pstrcat(p, options->methods_text, ",", name, NULL) : name;
     }
@@ -105,25 +104,19 @@ static char *trimmed(apr_pool_t *p, const char *text, const char *end)
 static const char *read_methods(reading_t *reading, const char *text)
 {
     const char *rest = text;
-    int has_get = 0;
 
     do {
         const char *comma = ap_strchr_c(rest, ',');
         const char *end = comma ? comma : rest + strlen(rest);
         const char *error = add_method(reading,
-                                       trimmed(reading->cmd->pool, rest, end),
-                                       &has_get);
+                                       trimmed(reading->cmd->pool, rest,
+                                               end));
 
         if (error) {
             return error;
         }
         rest = comma ? comma + 1 : NULL;
     } while (rest);
-    if ((reading->options->methods & (AP_METHOD_BIT << M_GET)) && !has_get) {
-        return rlx_wrong(reading->cmd, "methods=%s: HEAD cannot be told from "
-                         "GET, and GET stands for both; name GET",
-                         rlx_shown(reading->cmd->pool, text));
-    }
     return NULL;
 }
 

@@ -31,7 +31,7 @@ static rlx_request_t *make(request_rec *r, int room)
 
     memset(request, 0, sizeof(*request));
     request->method = r->method;
-    request->method_number = r->method_number;
+    request->method_number = rlx_method_of(r);
     request->decisions = (rlx_decision_t *)(request + 1);
     request->room = room;
     return request;

@@ -58,17 +58,28 @@ void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv);
  * @param r      the request, for limits that are expressions and for memory
  * @param sv     its server
  * @param dir    its merged configuration; may be NULL
- * @param method number of the method that the client used
+ * @param method rlx_method_of() the client's request
  * @param plan   filled in; n is 0 where nothing holds
  */
 void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
                  int method, rlx_plan_t *plan);
 
-/** Not 0 if an override by a rule counts for this method. */
+/** The number of the method that a request was made with. */
+static inline int rlx_method_of(const request_rec *r)
+{
+    return r->header_only && r->method_number == M_GET ? RLX_METHOD_HEAD
+                                                       : r->method_number;
+}
+
+/** Not 0 if a rule is for this method (see rlx_method_of()). */
 static inline int rlx_rule_has_method(const rlx_rule_t *rule, int method)
 {
-    return !rule->options->methods
-           || (rule->options->methods & (AP_METHOD_BIT << method));
+    apr_int64_t bits = AP_METHOD_BIT << method;
+
+    if (method == RLX_METHOD_HEAD) {
+        bits |= AP_METHOD_BIT << M_GET;
+    }
+    return !rule->options->methods || (rule->options->methods & bits);
 }
 
 #endif /* RLX_HTTP_RESOLVE_H */
