@@ -62,8 +62,8 @@ sub refuses {
 my $SECTION = 'in a section (<Location>, <Directory>, ...)';
 my $OPTIONS = 'options are key, methods, per_method, scope, cost, '
             . 'override_defaults, strategy, burst, name, error_message, '
-            . 'exempt_when, status and dry_run';
-my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name, error_message, exempt_when, status and dry_run$/;
+            . 'exempt_when, on_breach, status and dry_run';
+my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name, error_message, exempt_when, on_breach, status and dry_run$/;
 my $COST = 'is not a whole number from 0 to 2147483647';
 my $STRATEGIES = 'fixed-window, moving-window, sliding-window-counter or gcra';
 
@@ -94,6 +94,28 @@ refuses("RateLimitStatus $_", qq("$_"), 'a whole number from 400 to 599')
     for qw(399 600 200 0 -1 429x x 4294967725 99999999999999999999999 0x1ad);
 refuses('RateLimitStatus', '400 to 599');
 refuses('RateLimitStatus 429 503', 'takes one argument', '400 to 599');
+
+accepts("RateLimitErrorBody $_") for qw(auto html json text off OFF);
+refuses("RateLimitErrorBody $_", qq("$_" is not auto, html, json, text or off))
+    for qw(on xml problem+json);
+refuses('RateLimitErrorBody', 'takes one argument', 'auto');
+
+accepts("RateLimitRetryAfter $_") for qw(delta-seconds http-date HTTP-Date);
+refuses("RateLimitRetryAfter $_", qq("$_" is not delta-seconds or http-date))
+    for qw(seconds date);
+
+accepts("RateLimitHeaderName $_ X-Quota.Left_1")
+    for qw(limit remaining reset retry-after LIMIT);
+refuses('RateLimitHeaderName left X', '"left" is not limit, remaining, reset or retry-after');
+refuses("RateLimitHeaderName limit $_", 'is not the name of a response field')
+    for '"X Quota"', 'X-Quota:', '"X\x01"', "X-caf\xc3\xa9", '"a(b)"', 'x' x 129;
+refuses('RateLimitHeaderName limit', 'takes two arguments');
+
+accepts("RateLimitOnBreach $_") for '/slow.html', '"/slow down.html"';
+accepts("<Location /a>\nRateLimitOnBreach /x\n</Location>");
+refuses("RateLimitOnBreach $_", qq("$_" is not a local URL-path), '/errors/slow-down.html')
+    for qw(slow.html http://host/x //host/x %{req:X});
+refuses('RateLimitOnBreach', 'takes one argument', 'local URL-path');
 
 accepts("RateLimitKeyDisplay $_") for qw(auto plain hash PLAIN);
 accepts("<Location /a>\nRateLimitKeyDisplay hash\n</Location>");
@@ -226,7 +248,7 @@ for my $option ('key=%{REMOTE_ADDR}', 'key="%{req:X-Api-Key}"',
                 q(error_message="a \"quoted\" word and a \\\\"),
                 'error_message="for %{REMOTE_ADDR}"', 'cost=%{req:X-Cost}',
                 'exempt_when="-n %{req:X-Free}"', 'exempt_when=true',
-                'status=400', 'status=599', 'dry_run=on', 'dry_run=Off') {
+                'status=400', 'status=599', 'on_breach=/slow.html', 'dry_run=on', 'dry_run=Off') {
     accepts("RateLimit 10/hour $option");
     accepts("RateLimitDefault 10/hour $option");
     accepts("RateLimitApplication 10/hour $option");
@@ -279,6 +301,8 @@ for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
               [ 'exempt_when=true exempt_when=true', 'option exempt_when is given twice' ],
               (map { [ "status=$_", qq(status="$_" is not a whole number from 400 to 599) ] }
                    qw(200 399 600 x -1 %{req:X})),
+              (map { [ "on_breach=$_", qq(on_breach="$_" is not a local URL-path) ] }
+                   qw(x http://host/x //host/x %{req:X} /%{req:X})),
               [ 'dry_run=maybe', 'dry_run="maybe" is not On or Off' ],
               [ 'error_message="open', 'the quote is never closed' ],
               [ 'error_message=two words', '"words" is not an option' ],
@@ -287,7 +311,7 @@ for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
               [ '=x', '"=x" is not an option' ],
               [ 'key =x', '"key" is not an option' ],
               (map { [ "$_=x", qq(option "$_" is not known) ] }
-                   qw(keys limit Cost2 rate deduct_when on_breach
+                   qw(keys limit Cost2 rate deduct_when
                       reserve phase meta)),
               ["foo\x1b=x", '"foo\x1B=x" is not an option' ],
               [ 'cost=1 cost=2', 'option cost is given twice', '"2"' ],

@@ -102,6 +102,7 @@ my %value = (
     scope => 'other', cost => 2, override_defaults => 'off',
     strategy => 'gcra', burst => 3, name => 'x', error_message => 'x',
     exempt_when => 'true', status => 503, dry_run => 'on',
+    on_breach => '/x',
 );
 my ($known) = slurp('src/http/options.c') =~ /known\[\] = \{(.*?)^\};/ms;
 my @known = $known =~ /\{ "(\w+)"/g;

@@ -9,12 +9,14 @@
 
 #include <apr_strings.h>
 
+#include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
 
 #include "http/counter.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
+#include "http/manner.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -76,6 +78,21 @@ static int status_for(const rlx_dir_t *dir, const rlx_options_t *options)
     return dir && dir->status != RLX_UNSET ? dir->status : STATUS_DEFAULT;
 }
 
+/** What makes the body in place of an ErrorDocument: the core takes this for
+ *  one. */
+static void choose_body(request_rec *r, const rlx_request_t *request)
+{
+    const rlx_manner_t *manner = rlx_manner_of(r);
+    const char *path = request->breached->rule->options->on_breach;
+
+    if (!path && manner) {
+        path = manner->on_breach;
+    }
+    if (path) {
+        ap_custom_response(r, request->status, path);
+    }
+}
+
 int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
                       rlx_request_t *request,
                       const rlx_decision_t *breached)
@@ -89,6 +106,7 @@ int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
     request->refused_in = r;
     request->status = status_for(dir, breached->rule->options);
     rlx_breach_word_status(r, request->status);
+    choose_body(r, request);
     rlx_headers_refuse(r, request);
     log_breach(r, breached, "refused");
     return request->status;

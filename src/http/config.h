@@ -106,6 +106,8 @@ typedef struct rlx_options_t {
     int dry_run;
     /** status=, or 0: RateLimitStatus. */
     int status;
+    /** on_breach=; NULL: RateLimitOnBreach. */
+    const char *on_breach;
     /** 1 or 0; what it means stands in DESIGN section 3. */
     int override_defaults;
     /** strategy=, or RLX_UNSET: the one in force for the request. */

@@ -349,5 +349,15 @@ const command_rec rlx_directives[] = {
                   "status of a refusal: 400 to 599"),
     AP_INIT_TAKE_ARGV("RateLimitHeaders", set_headers, NULL, SVDH,
                       "Off, On, or some of x-ratelimit, ietf"),
+    AP_INIT_TAKE2("RateLimitHeaderName", rlx_set_header_name, NULL, SVD,
+                  "limit, remaining, reset or retry-after, and another name "
+                  "for that response field"),
+    AP_INIT_TAKE1("RateLimitRetryAfter", rlx_set_retry_after, NULL, SVD,
+                  "form of Retry-After: delta-seconds or http-date"),
+    AP_INIT_TAKE1("RateLimitErrorBody", rlx_set_error_body, NULL, SVDH,
+                  "body of a refusal: auto (by Accept), html, json, text or "
+                  "off (httpd's own)"),
+    AP_INIT_TAKE1("RateLimitOnBreach", rlx_set_on_breach, NULL, SVD,
+                  "local URL-path that makes the body of a refusal"),
     { NULL }
 };

@@ -16,6 +16,7 @@
 #include "util_filter.h"
 
 #include "http/digits.h"
+#include "http/manner.h"
 
 #define FILTER_NAME "RATELIMIT_HEADERS"
 
@@ -39,12 +40,16 @@ static void set_field(request_rec *r, const char *name, const char *value)
 static void x_ratelimit(request_rec *r, const rlx_request_t *request)
 {
     const rlx_decision_t *decision = rlx_request_spokesman(request);
+    const rlx_manner_t *manner = rlx_manner_of(request->decided_in);
 
-    set_field(r, "X-RateLimit-Limit",
+    set_field(r, rlx_manner_field(manner, RLX_FIELD_LIMIT,
+                                  "X-RateLimit-Limit"),
               rlx_digits(r->pool, decision->limit->count));
-    set_field(r, "X-RateLimit-Remaining",
+    set_field(r, rlx_manner_field(manner, RLX_FIELD_REMAINING,
+                                  "X-RateLimit-Remaining"),
               rlx_digits(r->pool, decision->verdict.remaining));
-    set_field(r, "X-RateLimit-Reset",
+    set_field(r, rlx_manner_field(manner, RLX_FIELD_RESET,
+                                  "X-RateLimit-Reset"),
               rlx_digits(r->pool, (apr_uint64_t)rlx_seconds_up(
                                       decision->verdict.reset_at)));
 }
@@ -116,14 +121,33 @@ static rlx_usec_t retry_at(const rlx_request_t *request)
     return latest;
 }
 
+/** Retry-After in the form of RateLimitRetryAfter. */
+static const char *retry_text(request_rec *r, const rlx_request_t *request,
+                              const rlx_manner_t *manner)
+{
+    apr_int64_t sec = rlx_seconds_up(request->now_usec) + request->wait_sec;
+    char *date;
+
+    if (!manner || manner->retry_after != RLX_RETRY_DATE) {
+        return rlx_digits(r->pool, (apr_uint64_t)request->wait_sec);
+    }
+    date = apr_palloc(r->pool, APR_RFC822_DATE_LEN);
+    apr_rfc822_date(date, apr_time_from_sec(sec));
+    return date;
+}
+
 void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
 {
+    const rlx_manner_t *manner = rlx_manner_of(r);
+
     request->wait_sec = rlx_seconds_up(retry_at(request) - request->now_usec);
     if (request->wait_sec < 1) {
         request->wait_sec = 1;
     }
-    apr_table_setn(r->err_headers_out, "Retry-After",
-                   rlx_digits(r->pool, (apr_uint64_t)request->wait_sec));
+    apr_table_setn(r->err_headers_out,
+                   rlx_manner_field(manner, RLX_FIELD_RETRY_AFTER,
+                                    "Retry-After"),
+                   retry_text(r, request, manner));
     /* RFC 6585: a 429 must not be stored; nor any other refusal of ours. */
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }

@@ -5,6 +5,7 @@
  * they make sense and how they are read; error sentences come of it too.
  */
 
+#include "http/manner.h"
 #include "http/parse.h"
 
 #include "http_protocol.h"
@@ -238,6 +239,12 @@ static const char *read_message(reading_t *reading, const char *text)
     return NULL;
 }
 
+static const char *read_on_breach(reading_t *reading, const char *text)
+{
+    reading->options->on_breach = text;
+    return rlx_check_url_path(reading->cmd, "on_breach=", text);
+}
+
 static const option_t known[] = {
     { "key", ON_ALL, 1, read_key },
     { "methods", ON_ALL, 0, read_methods },
@@ -251,6 +258,7 @@ static const option_t known[] = {
     { "name", ON_ALL, 0, read_name },
     { "error_message", ON_ALL, 0, read_message },
     { "exempt_when", ON_ALL, 0, read_exempt_when },
+    { "on_breach", ON_ALL, 0, read_on_breach },
     { "status", ON_ALL, 0, read_status },
     { "dry_run", ON_ALL, 0, read_dry_run }
 };

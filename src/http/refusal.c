@@ -19,6 +19,7 @@
 #include "http/accept.h"
 #include "http/headers.h"
 #include "http/json.h"
+#include "http/manner.h"
 #include "http/digits.h"
 #include "http/request.h"
 
@@ -107,17 +108,34 @@ static const struct {
     { "text/plain; charset=utf-8", body_text },
 };
 
-/** Which form the client wants. One that wants none of them gets text. */
-static int form_for(const request_rec *r)
+/** Which form the client gets. By RateLimitErrorBody auto one that wants none
+ *  of them gets text; json has two names.
+ *  @param by_accept not 0 afterwards: another client may get another */
+static int form_for(const request_rec *r, rlx_body_e body, int *by_accept)
 {
     static const char *const types[] = {
         "application/problem+json", "application/json", "text/html",
         "text/plain", NULL
     };
-    int form = rlx_accept_choose(apr_table_get(r->headers_in, "Accept"),
-                                 types);
+    static const char *const json_types[] = {
+        "application/problem+json", "application/json", NULL
+    };
+    const char *accept = apr_table_get(r->headers_in, "Accept");
+    int form;
 
-    return form < 0 ? 3 : form;
+    *by_accept = body == RLX_BODY_AUTO || body == RLX_BODY_JSON;
+    switch (body) {
+    case RLX_BODY_HTML:
+        return 2;
+    case RLX_BODY_TEXT:
+        return 3;
+    case RLX_BODY_JSON:
+        form = rlx_accept_choose(accept, json_types);
+        return form < 0 ? 0 : form;
+    default:
+        form = rlx_accept_choose(accept, types);
+        return form < 0 ? 3 : form;
+    }
 }
 
 /** Passes our body on with the first call; drops all else. */
@@ -128,18 +146,20 @@ static apr_status_t refusal_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
     apr_bucket_brigade *ours;
     const char *body;
-    int form;
+    int form, by_accept;
 
     apr_brigade_cleanup(bb);
     if (f->ctx) {
         return APR_SUCCESS;
     }
     f->ctx = f;
-    form = form_for(r);
+    form = form_for(r, rlx_manner_body(rlx_manner_of(r)), &by_accept);
     body = forms[form].body(r, request);
     ap_set_content_type(r, forms[form].content_type);
     ap_set_content_length(r, (apr_off_t)strlen(body));
-    apr_table_mergen(r->headers_out, "Vary", "Accept");
+    if (by_accept) {
+        apr_table_mergen(r->headers_out, "Vary", "Accept");
+    }
 
     ours = apr_brigade_create(r->pool, alloc);
     if (!r->header_only) {
@@ -160,6 +180,7 @@ static void refusal_insert(request_rec *r)
     const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
     if (request && request->refused_in == r && r->status == request->status
+        && rlx_manner_body(rlx_manner_of(r)) != RLX_BODY_OFF
         && !ap_response_code_string(r, ap_index_of_response(r->status))) {
         ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }
