@@ -107,7 +107,7 @@ static int tell_moving(const batch_t *b, item_t *item, rlx_verdict_t *verdict)
     }
     rlx_moving_read(&b->in, &item->log, limit, &reading);
     tell(b, item, &reading, retry_at, verdict);
-    return 1;
+    return !item->is_found || rlx_moving_is_same(&b->in, &item->log);
 }
 
 /* Fill in one verdict. 0 if a log has changed, so that it cannot be told. */
