@@ -163,36 +163,18 @@ int rlx_moving_piece(const rlx_inside_t *in, rlx_word_t key, rlx_usec_t now,
 
 /* --- entries ----------------------------------------------------------- */
 
-int rlx_piece_find(const rlx_inside_t *in, rlx_log_t *log, uint32_t number)
+int rlx_piece_search(const rlx_inside_t *in, rlx_log_t *log, uint32_t number)
 {
+    rlx_place_t place = rlx_piece_place(in, log, number);
     rlx_word_t version;
-    rlx_place_t place;
 
-    if (log->piece_number != number) {
-        log->piece_number = RLX_PIECE_NONE;
-        place = rlx_piece_place(in, log, number);
-        if (!rlx_find_quick(in->hot, in->sets, &place, &log->piece)
-            && !rlx_find(in, &place, &version, &log->piece)) {
-            return 0;
-        }
-        log->piece_number = number;
-    }
-    return 1;
-}
-
-/* The key after the word: a slot that takes another key gets other words. */
-int rlx_entry_word_read(const rlx_inside_t *in, rlx_log_t *log,
-                        uint32_t index, rlx_word_t *word)
-{
-    rlx_word_t key;
-
-    if (!rlx_piece_find(in, log, index / RLX_PIECE_ENTRIES)) {
+    log->piece_number = RLX_PIECE_NONE;
+    if (!rlx_find_quick(in->hot, in->sets, &place, &log->piece)
+        && !rlx_find(in, &place, &version, &log->piece)) {
         return 0;
     }
-    *word = rlx_inside_read(in, rlx_entry_word(in, log->piece.slot, index));
-    key = rlx_inside_read(in, &in->hot[log->piece.slot].key);
-    return rlx_state_equal(rlx_word_payload(key),
-                           rlx_word_payload(log->piece.key));
+    log->piece_number = number;
+    return 1;
 }
 
 static int entry_read(const rlx_inside_t *in, rlx_log_t *log, uint32_t index,

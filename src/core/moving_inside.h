@@ -61,8 +61,15 @@ rlx_state_t rlx_ring_pack(const rlx_ring_t *ring);
 rlx_place_t rlx_piece_place(const rlx_inside_t *in, const rlx_log_t *log,
                             uint32_t number);
 
+/** Look for a piece in the table; see rlx_piece_find(). */
+int rlx_piece_search(const rlx_inside_t *in, rlx_log_t *log, uint32_t number);
+
 /** Have a piece at hand: log->piece. Not 0 if it is there. */
-int rlx_piece_find(const rlx_inside_t *in, rlx_log_t *log, uint32_t number);
+static inline int rlx_piece_find(const rlx_inside_t *in, rlx_log_t *log,
+                                 uint32_t number)
+{
+    return log->piece_number == number || rlx_piece_search(in, log, number);
+}
 
 /** Entry 0 or 1 of a word. */
 static inline uint64_t rlx_entry_get(rlx_state_t payload, uint32_t which)
@@ -95,8 +102,21 @@ static inline rlx_word_t *rlx_entry_word(const rlx_inside_t *in,
 
 /** Read the word of an entry, index < capacity. Its piece is then at hand.
  *  0 if that is not there: the log has changed. */
-int rlx_entry_word_read(const rlx_inside_t *in, rlx_log_t *log,
-                        uint32_t index, rlx_word_t *word);
+static inline int rlx_entry_word_read(const rlx_inside_t *in, rlx_log_t *log,
+                                      uint32_t index, rlx_word_t *word)
+{
+    rlx_word_t key;
+
+    if (!rlx_piece_find(in, log, index / RLX_PIECE_ENTRIES)) {
+        return 0;
+    }
+    *word = rlx_inside_read(in, rlx_entry_word(in, log->piece.slot, index));
+    /* The key after the word: a slot that takes another key gets other
+     * words. */
+    key = rlx_inside_read(in, &in->hot[log->piece.slot].key);
+    return rlx_state_equal(rlx_word_payload(key),
+                           rlx_word_payload(log->piece.key));
+}
 
 /** One charge in a log. */
 typedef struct rlx_charged_t {

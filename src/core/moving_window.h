@@ -76,6 +76,15 @@ rlx_worth_t rlx_moving_worth(rlx_state_t state, const rlx_limit_t *limit,
 int rlx_moving_open(const rlx_inside_t *in, const rlx_limit_t *limit,
                     rlx_usec_t now, rlx_log_t *log);
 
+/** Not 0 if the head is still as it was read: then so was all that was read
+ *  of the log. An answer that is not proved by a step, which changes the
+ *  head, is to be proved by this. */
+static inline int rlx_moving_is_same(const rlx_inside_t *in,
+                                     const rlx_log_t *log)
+{
+    return rlx_half_load(&in->hot[log->head].state.lo) == log->state.lo;
+}
+
 /** Not 0 if the cost fits. */
 int rlx_moving_fits(const rlx_inside_t *in, const rlx_log_t *log,
                     const rlx_limit_t *limit, uint32_t cost);

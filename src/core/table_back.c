@@ -80,7 +80,7 @@ static int refund_log(const refund_t *r)
     }
     if (!rlx_moving_give_back(r->in, &log, limit, r->counter->cost,
                               r->charged_at, &plan)) {
-        return !plan.spoilt;
+        return !plan.spoilt && rlx_moving_is_same(r->in, &log);
     }
     rlx_plan_append(r->in, &plan, &rlx_slot(r->in, r->found.slot)->state,
                     log.state, rlx_moving_idle(&log));

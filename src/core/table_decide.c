@@ -107,7 +107,7 @@ static int tell_moving(const batch_t *b, item_t *item, rlx_verdict_t *verdict)
     }
     rlx_moving_read(&b->in, &item->log, limit, &reading);
     tell(b, item, &reading, retry_at, verdict);
-    return 1;
+    return !item->is_found || rlx_moving_is_same(&b->in, &item->log);
 }
 
 /* Fill in one verdict. 0 if a log has changed, so that it cannot be told. */
@@ -205,6 +205,7 @@ static int weigh_moving(const batch_t *b, item_t *item)
 {
     const rlx_limit_t *limit = item->counter->limit;
     uint32_t wanted = rlx_moving_capacity(limit, b->in.log_max);
+    uint32_t cost = item->counter->cost;
 
     item->log.head = item->found.slot;
     item->log.head_key = item->place.key;
@@ -220,13 +221,12 @@ static int weigh_moving(const batch_t *b, item_t *item)
         item->log.capacity = wanted;
         item->is_resized = 1;
     }
-    if (rlx_moving_is_cramped(&b->in, &item->log, limit, item->counter->cost)
-        && rlx_moving_compact(&b->in, &item->log, item->counter->cost)) {
+    item->idle = rlx_moving_idle(&item->log);
+    item->fits = rlx_moving_fits(&b->in, &item->log, limit, cost);
+    if (!item->fits && rlx_moving_is_cramped(&b->in, &item->log, limit, cost)
+        && rlx_moving_compact(&b->in, &item->log, cost)) {
         return 0;
     }
-    item->idle = rlx_moving_idle(&item->log);
-    item->fits = rlx_moving_fits(&b->in, &item->log, limit,
-                                 item->counter->cost);
     return 1;
 }
 

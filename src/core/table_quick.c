@@ -141,9 +141,6 @@ INLINE int weigh(const call_t *call, const rlx_counter_t *counter, hit_t *hit)
     hit->fits = strategy_of(counter)->charge(
         rlx_word_payload(hit->state), counter->limit, counter->cost,
         call->now_rel, &hit->next);
-    if (counter->only_test && hit->fits) {
-        hit->next = rlx_word_payload(hit->state);
-    }
     return 1;
 }
 
@@ -184,7 +181,8 @@ static int decide_one(const call_t *call, const rlx_counter_t *counter,
     hit_t hit;
 
     hit.place = rlx_place_of(counter->id);
-    if (!is_usual(counter) || !find(call, counter, &hit)) {
+    if (!is_usual(counter) || counter->only_test
+        || !find(call, counter, &hit)) {
         return 0;
     }
     do {
@@ -197,7 +195,7 @@ static int decide_one(const call_t *call, const rlx_counter_t *counter,
         seen = hit.state;
     } while (!rlx_word_cas(&hit.slot->state, &seen,
                            rlx_word_next(seen, hit.next)));
-    tell(call, counter, &hit, hit.fits && is_charging(counter), verdict);
+    tell(call, counter, &hit, hit.fits && counter->cost != 0, verdict);
     return 1;
 }
 
@@ -214,8 +212,7 @@ static int weigh_few(const call_t *call, const rlx_counter_t *counters, int n,
             return 0;
         }
         *refused |= !hit[i].fits;
-        if ((!hit[i].fits || !is_charging(&counters[i]))
-            && is_changed(&hit[i])) {
+        if ((!hit[i].fits || counters[i].cost == 0) && is_changed(&hit[i])) {
             return 0;
         }
     }

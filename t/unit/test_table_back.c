@@ -123,20 +123,40 @@ static void test_retry(void)
     counter.cost = 2;
     hit(&table, &counter, NOW);
     counter.cost = 1;
-    for (i = 1; i <= 97; ++i) {
+    for (i = 1; i <= 98; ++i) {
         hit(&table, &counter, NOW + i * SEC);
     }
-    hit(&table, &counter, NOW + 98 * SEC);
-    for (i = 1; i <= 97; ++i) {
-        give_back(&table, &counter, 1, NOW + i * SEC, NOW + 98 * SEC);
+    for (i = 2; i <= 98; ++i) {
+        give_back(&table, &counter, 1, NOW + i * SEC, NOW + 99 * SEC);
+        if (i == 2) {
+            ok(hit(&table, &counter, NOW + 99 * SEC), "the ring is full");
+        }
     }
-    counter.cost = 99;
+    counter.cost = 98;
     rlx_table_decide(&table, RLX_CHARGE_ATOMIC, &counter, 1, NOW + 99 * SEC,
                      &v);
-    ok(!v.has_room, "3 and 99 are more than 100");
+    ok(!v.has_room && v.remaining == 96, "4 and 98 are more than 100");
     is_int(v.retry_at, NOW + HOUR, "when the first has left");
     ok(hit(&table, &counter, v.retry_at), "and so it is");
     ok(is_valid(&table), "valid");
+    table_free(&table, MB);
+}
+
+/* What is given back does not keep a counter alive. */
+static void test_life(void)
+{
+    rlx_table_t table = table_make(MB);
+    rlx_limit_t limit = limit_of(RLX_MOVING_WINDOW, 5, HOUR);
+    rlx_counter_t counter = counter_of(&limit, 1);
+    rlx_table_figures_t figures;
+
+    hit(&table, &counter, NOW);
+    hit(&table, &counter, NOW + 60 * SEC);
+    give_back(&table, &counter, 1, NOW + 60 * SEC, NOW + 61 * SEC);
+    rlx_table_figures(&table, NOW + HOUR - SEC, &figures);
+    is_int(figures.used, 1, "the first charge lives its hour");
+    rlx_table_figures(&table, NOW + HOUR + SEC, &figures);
+    is_int(figures.used, 0, "and no longer");
     table_free(&table, MB);
 }
 
@@ -395,6 +415,7 @@ int main(void)
     test_voids(100, 1);
     test_voids(400, 70);
     test_retry();
+    test_life();
     test_skew();
     test_model();
     return tap_done();
