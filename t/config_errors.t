@@ -187,6 +187,7 @@ for my $string ('10/hour', '"10 per hour"', '"5/2 seconds;10/hour;100/day"',
                 '10perhour', '10/hours') {
     accepts("RateLimitDefault $string");
     accepts("RateLimitApplication $string");
+    accepts("RateLimitMeta $string");
     accepts("RateLimit $string");
     accepts("RateLimitShared $string scope=x");
 }
@@ -210,10 +211,11 @@ for my $case ([ '10', '10' ], [ '"10 per"', '10 per' ],
         refuses("$directive $string", $part);
     }
     refuses("RateLimitApplication $string", $part);
+    refuses("RateLimitMeta $string", $part);
     refuses("RateLimitShared $string scope=x", $part);
 }
 for my $directive (qw(RateLimit RateLimitShared RateLimitDefault
-                      RateLimitApplication)) {
+                      RateLimitApplication RateLimitMeta)) {
     my $scope = $directive eq 'RateLimitShared' ? ' scope=x' : '';
     refuses($directive, 'the limit string is missing', '10 per hour');
     refuses(qq($directive ""$scope), 'the limit string is empty');
@@ -252,6 +254,7 @@ for my $option ('key=%{REMOTE_ADDR}', 'key="%{req:X-Api-Key}"',
     accepts("RateLimit 10/hour $option");
     accepts("RateLimitDefault 10/hour $option");
     accepts("RateLimitApplication 10/hour $option");
+    accepts("RateLimitMeta 10/hour $option");
     accepts("RateLimitShared 10/hour scope=x $option");
 }
 accepts("RateLimit 10/hour override_defaults=$_") for qw(on off On OFF);
@@ -345,6 +348,9 @@ refuses('RateLimitApplication 10/hour override_defaults=off',
         'option "override_defaults" makes no sense here', $FEWER);
 refuses('RateLimitApplication 10/hour scope=x',
         'option "scope" makes no sense here', $FEWER);
+refuses("RateLimitMeta 10/hour $_", 'makes no sense here', $FEWER)
+    for 'scope=x', 'override_defaults=on';
+refuses('RateLimitMeta 10/hour burst=2', 'RateLimitMeta on line', 'strategy=gcra');
 refuses('RateLimitShared 10/hour', 'scope= is missing', 'scope=api');
 refuses('RateLimitShared 10/hour cost=2', 'scope= is missing');
 accepts("RateLimitStrategy gcra\nRateLimitDefault 10/hour burst=5");
@@ -410,7 +416,8 @@ refuses("# at server level\n$_", 'not allowed outside of sections', $SECTION,
         'RateLimitDefault or RateLimitApplication')
     for 'RateLimit 10/hour', 'RateLimitShared 10/hour scope=x', 'RateLimitExempt';
 refuses("<VirtualHost *:81>\nRateLimit 10/hour\n</VirtualHost>", 'not allowed outside of sections');
-for my $line ('RateLimitDefault 10/hour', 'RateLimitApplication 10/hour') {
+for my $line ('RateLimitDefault 10/hour', 'RateLimitApplication 10/hour',
+              'RateLimitMeta 10/hour') {
     refuses("<$_>\n$line\n</@{[(split)[0]]}>", 'not allowed in a section',
             'for the whole server or in a <VirtualHost>')
         for 'Location /a', 'Directory /', 'Files x', 'If true';

@@ -284,7 +284,8 @@ static const char *const directive_names[] = {
     [RLX_RULE_SECTION] = "RateLimit",
     [RLX_RULE_SHARED] = "RateLimitShared",
     [RLX_RULE_DEFAULT] = "RateLimitDefault",
-    [RLX_RULE_APPLICATION] = "RateLimitApplication"
+    [RLX_RULE_APPLICATION] = "RateLimitApplication",
+    [RLX_RULE_META] = "RateLimitMeta"
 };
 
 /** Not 0 if a rule may come to be counted by a strategy. */
@@ -368,6 +369,9 @@ static int check_server(const rlx_server_t *sv, apr_pool_t *ptemp)
 
     if (status == OK) {
         status = check_rules(sv, sv->application, NULL, ptemp);
+    }
+    if (status == OK) {
+        status = check_rules(sv, sv->meta, NULL, ptemp);
     }
     for (int i = 0; status == OK && sv->sections
                     && i < sv->sections->nelts; i++) {

@@ -51,6 +51,9 @@ void *rlx_server_merge(apr_pool_t *p, void *base, void *add)
     if (!sv->defaults) {
         sv->defaults = from->defaults;
     }
+    if (!sv->meta) {
+        sv->meta = from->meta;
+    }
     sv->has_gcra |= from->has_gcra;
     return sv;
 }

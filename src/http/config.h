@@ -54,7 +54,8 @@ typedef enum {
     RLX_RULE_SECTION,
     RLX_RULE_SHARED,
     RLX_RULE_DEFAULT,
-    RLX_RULE_APPLICATION
+    RLX_RULE_APPLICATION,
+    RLX_RULE_META
 } rlx_rule_e;
 
 /** Text that is fixed, or an expression that gives it for each request. */
@@ -141,6 +142,12 @@ typedef struct rlx_rule_t {
     const char *file;
     int line;
 } rlx_rule_t;
+
+/** Not 0 if a rule has one counter over the server that declares it. */
+static inline int rlx_rule_is_umbrella(const rlx_rule_t *rule)
+{
+    return rule->kind == RLX_RULE_APPLICATION || rule->kind == RLX_RULE_META;
+}
 
 /** A section that speaks of limits. */
 typedef struct rlx_section_t {
@@ -238,6 +245,10 @@ struct rlx_server_t {
      *  else those of the main server. NULL: none. */
     apr_array_header_t *application;
     apr_array_header_t *defaults;
+    apr_array_header_t *meta;
+    /** The meta limits of every request; NULL: they depend on it, or there
+     *  are none. */
+    const struct rlx_ready_t *meta_ready;
     /** rlx_section_t *: every section declared in this server's
      *  configuration (not .htaccess), in file order. Not inherited. */
     apr_array_header_t *sections;

@@ -86,7 +86,7 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
     if (rule->options->strategy != RLX_UNSET) {
         return (rlx_strategy_e)rule->options->strategy;
     }
-    if (rule->kind == RLX_RULE_APPLICATION) {
+    if (rlx_rule_is_umbrella(rule)) {
         dir = rlx_dir_of(rule->owner->server->lookup_defaults);
     }
     if (!dir || dir->strategy == RLX_UNSET) {
@@ -100,6 +100,27 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
     return (rlx_strategy_e)dir->strategy;
 }
 
+void rlx_rule_log_keyless(request_rec *r, const rlx_rule_t *rule)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0011)
+                  "no key for %s (%s:%d): the limit is skipped",
+                  rule->limit[0].text, rule->file, rule->line);
+}
+
+int rlx_rule_is_exempt(request_rec *r, rlx_request_t *request,
+                       const rlx_rule_t *rule)
+{
+    if (!rlx_condition_holds(r, rule->options->exempt_when)) {
+        return 0;
+    }
+    request->is_exempt = 1;
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0033)
+                  "exempt_when=%s holds: %s (%s:%d) is not looked at",
+                  rule->options->exempt_when->text, rule->limit[0].text,
+                  rule->file, rule->line);
+    return 1;
+}
+
 /** What keeps counters of different kinds apart whose other parts are the
  *  same: a server's umbrella and its defaults outside of sections, a shared
  *  scope and a section's scope=. Any constants do. */
@@ -110,6 +131,8 @@ static const rlx_id_t kind_ids[] = {
     [RLX_RULE_DEFAULT] = { { 0, 0 } },
     [RLX_RULE_APPLICATION] = { { UINT64_C(0x4170706c69630001),
                                  UINT64_C(0x3fb84e60c27d9a15) } },
+    [RLX_RULE_META] = { { UINT64_C(0x4d65746100000001),
+                          UINT64_C(0xb5027e96d3f81c4b) } },
 };
 
 /** The part of a counter's id that says where it counts. */
@@ -123,6 +146,7 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
 
     switch (rule->kind) {
     case RLX_RULE_APPLICATION:
+    case RLX_RULE_META:
         id = rule->owner->id;
         break;
     case RLX_RULE_SHARED:
@@ -183,14 +207,14 @@ static void give_text(const rlx_counting_t *counting,
                       const rlx_decision_t *decision, rlx_counter_t *counter)
 {
     static const char *const kinds[] = { "endpoint", "shared", "endpoint",
-                                         "application" };
+                                         "application", "meta" };
     const rlx_rule_t *rule = decision->rule;
     const rlx_options_t *options = rule->options;
     request_rec *r = counting->r;
-    const rlx_server_t *sv = rule->kind == RLX_RULE_APPLICATION
+    const rlx_server_t *sv = rlx_rule_is_umbrella(rule)
                              || rule->kind == RLX_RULE_SHARED
                              ? rule->owner : counting->sv;
-    const char *where = rule->kind == RLX_RULE_APPLICATION
+    const char *where = rlx_rule_is_umbrella(rule)
                         ? "" : rlx_decision_scope(r, decision);
     const char *more = options->scope && rule->kind != RLX_RULE_SHARED
                        ? rlx_value_of(r, options->scope) : "";
@@ -311,6 +335,7 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
 
     switch (rule->kind) {
     case RLX_RULE_APPLICATION:
+    case RLX_RULE_META:
         return rule->owner->name;
     case RLX_RULE_SHARED:
         return rlx_value_of(r, rule->options->scope);

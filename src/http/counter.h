@@ -43,6 +43,14 @@ void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
 int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
                    rlx_decision_t *decision, rlx_counter_t *counter);
 
+/** Not 0 if a rule's exempt_when= holds: it is not looked at, which is
+ *  recorded and logged at debug. */
+int rlx_rule_is_exempt(request_rec *r, rlx_request_t *request,
+                       const rlx_rule_t *rule);
+
+/** Say at debug that a rule is skipped since its key is empty. */
+void rlx_rule_log_keyless(request_rec *r, const rlx_rule_t *rule);
+
 /** The counter of a decision once more, as the storage was asked for it. */
 void rlx_decision_counter(const rlx_decision_t *decision,
                           rlx_counter_t *counter);

@@ -326,6 +326,10 @@ const command_rec rlx_directives[] = {
                      KIND(RLX_RULE_DEFAULT), SV,
                      "limits of every endpoint that no section overrides: a "
                      "limit string in quotes, and options as name=value"),
+    AP_INIT_RAW_ARGS("RateLimitMeta", rlx_limit_directive,
+                     KIND(RLX_RULE_META), SV,
+                     "how often one key may be refused before everything is: "
+                     "a limit string in quotes, and options as name=value"),
     AP_INIT_RAW_ARGS("RateLimit", rlx_limit_directive, KIND(RLX_RULE_SECTION),
                      DH, "limits of this section: a limit string in quotes, "
                      "and options as name=value"),

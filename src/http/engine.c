@@ -18,6 +18,7 @@
 #include "http/environment.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
+#include "http/meta.h"
 #include "http/plan_text.h"
 #include "http/request.h"
 #include "http/resolve.h"
@@ -52,28 +53,6 @@ static int is_known(const rlx_request_t *request, rlx_id_t id)
     return 0;
 }
 
-static void log_keyless(request_rec *r, const rlx_rule_t *rule)
-{
-    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0011)
-                  "no key for %s (%s:%d): the limit is skipped",
-                  rule->limit[0].text, rule->file, rule->line);
-}
-
-/** Not 0 if a limit is not looked at for this request. */
-static int is_exempt(request_rec *r, rlx_request_t *request,
-                     const rlx_rule_t *rule)
-{
-    if (!rlx_condition_holds(r, rule->options->exempt_when)) {
-        return 0;
-    }
-    request->is_exempt = 1;
-    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0033)
-                  "exempt_when=%s holds: %s (%s:%d) is not looked at",
-                  rule->options->exempt_when->text, rule->limit[0].text,
-                  rule->file, rule->line);
-    return 1;
-}
-
 /** Put the counters of a plan that are new to the request in a batch. Always
  *  inline: the second call, for limits that only try, is rare. */
 static inline __attribute__((always_inline)) void
@@ -90,12 +69,12 @@ batch_fill(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
             batch->n_other++;
         }
         else if (rule->options->exempt_when
-                 && is_exempt(counting->r, request, rule)) {
+                 && rlx_rule_is_exempt(counting->r, request, rule)) {
             continue;
         }
         else if (!rlx_counter_of(counting, &plan->holdings[i], decision,
                                  &batch->counters[batch->n])) {
-            log_keyless(counting->r, rule);
+            rlx_rule_log_keyless(counting->r, rule);
         }
         else if (!is_known(request, decision->id)) {
             batch->n++;
@@ -322,8 +301,6 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     rlx_counting_begin(&counting, r, request, dir,
                        store->provider->flags & RLX_STORAGE_WANTS_TEXT);
     batch_fill(&batch, &counting, plan, request);
-    /* The one place where the module reads the wall clock. */
-    request->now_usec = apr_time_now();
     if (batch.n) {
         breached = decide_batch(r, request, &batch, charge_mode(dir));
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
@@ -335,6 +312,36 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     }
     if (batch.n_other) {
         decide_dry(&counting, plan, request, &batch, breached);
+    }
+    return status;
+}
+
+/** The same where there are meta limits: nothing else is looked at or charged
+ *  where they refuse, and they are charged where another limit does. */
+static __attribute__((noinline)) int
+decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
+                 const rlx_plan_t *plan)
+{
+    int before = request->n;
+    const rlx_decision_t *breached = rlx_meta_test(r, dir, request, plan->n);
+    int status = DECLINED;
+
+    if (breached) {
+        status = rlx_breach_refuse(r, dir, request, breached);
+        if (status != DECLINED && charge_mode(dir) == RLX_CHARGE_ATOMIC) {
+            give_back(r, request, before);
+        }
+        return status;
+    }
+    if (plan->n) {
+        status = decide(r, dir, request, plan);
+    }
+    if (status != DECLINED) {
+        rlx_meta_charge(r, request);
+        if (request->closed_until) {
+            /* Or Retry-After would be too early for them. */
+            rlx_headers_refuse(r, request);
+        }
     }
     return status;
 }
@@ -392,7 +399,14 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
         request->headers = dir->headers;
     }
     request->decided_in = r;
-    if (plan.n) {
+    if (plan.n || sv->meta) {
+        /* The one place where the module reads the wall clock. */
+        request->now_usec = apr_time_now();
+    }
+    if (sv->meta && !(plan.exempt & RLX_EXEMPT_META)) {
+        status = decide_with_meta(r, dir, request, &plan);
+    }
+    else if (plan.n) {
         status = decide(r, dir, request, &plan);
     }
     if (rlx_environment_is_read || status != DECLINED) {
@@ -408,7 +422,7 @@ static int is_concerned(const request_rec *r, const rlx_server_t *sv,
     if (r->main || (dir && dir->engine == RLX_ENGINE_OFF)) {
         return 0;
     }
-    return sv->defaults || sv->application || (dir && dir->chain);
+    return sv->defaults || sv->application || (dir && dir->chain) || sv->meta;
 }
 
 /** After an internal redirect: an ErrorDocument is answered with the status of

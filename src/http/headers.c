@@ -103,6 +103,9 @@ static rlx_usec_t retry_at(const rlx_request_t *request)
 {
     rlx_usec_t latest = request->now_usec;
 
+    if (request->closed_until > latest) {
+        latest = request->closed_until;
+    }
     for (int i = 0; i < request->n; i++) {
         const rlx_decision_t *decision = &request->decisions[i];
         rlx_usec_t at = decision->verdict.retry_at;

@@ -18,6 +18,8 @@ static const char *scope_text(apr_pool_t *p, const rlx_holding_t *holding)
         return apr_pstrcat(p, "shared ", rule->options->scope->text, NULL);
     case RLX_RULE_APPLICATION:
         return "application";
+    case RLX_RULE_META:
+        return "meta";
     default:
         return holding->endpoint ? holding->endpoint->name : "-";
     }

@@ -49,6 +49,9 @@ typedef enum {
     RLX_RESULT_ERROR
 } rlx_result_e;
 
+/** The meta limits of a request; see meta.h. */
+typedef struct rlx_meta_t rlx_meta_t;
+
 /** The record of a client request. Lives in the request's pool; one thread. */
 typedef struct rlx_request_t {
     /** As the client asked: httpd asks for error documents by GET. */
@@ -80,6 +83,10 @@ typedef struct rlx_request_t {
     rlx_usec_t now_usec;
     /** RLX_HEADERS_ bits. */
     int headers;
+    /** The meta limits that were looked at last; NULL: none. */
+    rlx_meta_t *meta;
+    /** Meta limits refuse everything until then; 0: they do not. */
+    rlx_usec_t closed_until;
     /** Status of the refusal. */
     int status;
     /** Seconds after which a refused request has room, at least 1. */
@@ -110,7 +117,7 @@ static inline rlx_result_e rlx_request_result(const rlx_request_t *request)
 static inline int rlx_decision_is_shared(const rlx_decision_t *decision)
 {
     return decision->rule->kind == RLX_RULE_SHARED
-           || decision->rule->kind == RLX_RULE_APPLICATION;
+           || rlx_rule_is_umbrella(decision->rule);
 }
 
 /** Not 0 if the decision stands in the request's way. */

@@ -260,6 +260,42 @@ static int has_dynamic(const apr_array_header_t *rules)
     return 0;
 }
 
+/** All meta limits that hold for a method. */
+static void walk_meta(request_rec *r, const rlx_server_t *sv, int method,
+                      apr_pool_t *p, rlx_plan_t *plan)
+{
+    walk_t walk = { plan, NULL, p, r, method, 1, 1, length(sv->meta) };
+
+    memset(plan, 0, sizeof(*plan));
+    hold_all(&walk, sv->meta, NULL, NULL);
+}
+
+void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
+                      rlx_plan_t *plan)
+{
+    if (sv->meta_ready) {
+        *plan = sv->meta_ready->plan;
+    }
+    else {
+        walk_meta(r, sv, method, r->pool, plan);
+    }
+}
+
+/** The same, known beforehand unless they depend on the request. */
+static const rlx_ready_t *make_meta_ready(apr_pool_t *pconf,
+                                          const rlx_server_t *sv)
+{
+    rlx_ready_t *ready;
+
+    if (!sv->meta || has_methods(sv->meta) || has_dynamic(sv->meta)) {
+        return NULL;
+    }
+    ready = apr_pcalloc(pconf, sizeof(*ready));
+    walk_meta(NULL, sv, M_GET, pconf, &ready->plan);
+    ready->any_method = 1;
+    return ready;
+}
+
 /** A plan for all requests; NULL where each has its own. */
 static const rlx_ready_t *make_ready(apr_pool_t *pconf,
                                      const rlx_server_t *sv,
@@ -285,6 +321,7 @@ static const rlx_ready_t *make_ready(apr_pool_t *pconf,
 void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv)
 {
     sv->ready = make_ready(pconf, sv, NULL);
+    sv->meta_ready = make_meta_ready(pconf, sv);
     for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
         rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
                                                rlx_section_t *);

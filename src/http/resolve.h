@@ -64,6 +64,14 @@ void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv);
 void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
                  int method, rlx_plan_t *plan);
 
+/**
+ * Collect the meta limits of a server, none of which rlx_resolve() collects.
+ * The server has some.
+ * @param plan filled in; n is 0 where none is for the request
+ */
+void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
+                      rlx_plan_t *plan);
+
 /** The number of the method that a request was made with. */
 static inline int rlx_method_of(const request_rec *r)
 {

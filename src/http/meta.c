@@ -1,0 +1,205 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * Meta limits. They are looked at before any other limit and charged only
+ * when another one refuses: two steps, with the others' decision in between.
+ * Requests that run beside each other may all be let in by the look of an
+ * instant; each is then held to the other limits as ever, and what they are
+ * charged stops at the count.
+ */
+
+#include "http/meta.h"
+
+#include "http_log.h"
+
+#include "http/breach.h"
+#include "http/counter.h"
+#include "http/log_tags.h"
+
+APLOG_USE_MODULE(ratelimit_ext);
+
+struct rlx_meta_t {
+    rlx_counter_t *counters;
+    rlx_verdict_t *verdicts;
+    rlx_decision_t *decisions;
+    int n;
+};
+
+/** Not 0 if an earlier one of them has the same counter. */
+static int is_twice(const rlx_meta_t *meta, rlx_id_t id)
+{
+    for (int i = 0; i < meta->n; i++) {
+        if (rlx_id_equal(meta->decisions[i].id, id)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** The counters of the limits that hold. */
+static rlx_meta_t *gather(request_rec *r, const rlx_dir_t *dir,
+                          rlx_request_t *request, const rlx_plan_t *plan)
+{
+    const rlx_store_t *store = rlx_server_of(r->server)->store;
+    apr_size_t n = (apr_size_t)plan->n;
+    rlx_meta_t *meta = apr_pcalloc(r->pool, sizeof(*meta));
+    rlx_counting_t counting;
+
+    meta->counters = apr_palloc(r->pool, sizeof(rlx_counter_t) * n);
+    meta->verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
+    meta->decisions = apr_palloc(r->pool, sizeof(rlx_decision_t) * n);
+    rlx_counting_begin(&counting, r, request, dir,
+                       store->provider->flags & RLX_STORAGE_WANTS_TEXT);
+    for (int i = 0; i < plan->n; i++) {
+        const rlx_rule_t *rule = plan->holdings[i].rule;
+        rlx_decision_t *decision = &meta->decisions[meta->n];
+
+        if (rule->options->exempt_when
+            && rlx_rule_is_exempt(r, request, rule)) {
+            continue;
+        }
+        if (!rlx_counter_of(&counting, &plan->holdings[i], decision,
+                            &meta->counters[meta->n])) {
+            rlx_rule_log_keyless(r, rule);
+        }
+        else if (!is_twice(meta, decision->id)) {
+            meta->n++;
+        }
+    }
+    return meta;
+}
+
+/** Not 0 if the request's counters are those that were looked at before an
+ *  internal redirect: a request is decided once. */
+static int is_known(const rlx_meta_t *meta, const rlx_meta_t *before)
+{
+    if (!before || before->n != meta->n) {
+        return 0;
+    }
+    for (int i = 0; i < meta->n; i++) {
+        if (!is_twice(before, meta->decisions[i].id)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/** Look at all counters, or charge them.
+ *  @return 0 if the storage cannot answer, which is logged */
+static int ask(request_rec *r, const rlx_request_t *request,
+               const rlx_meta_t *meta, int only_look)
+{
+    const rlx_store_t *store = rlx_server_of(r->server)->store;
+    apr_status_t status = APR_SUCCESS;
+
+    for (int from = 0; from < meta->n && status == APR_SUCCESS;
+         from += RLX_STORAGE_BATCH_MAX) {
+        const rlx_counter_t *counters = meta->counters + from;
+        rlx_verdict_t *verdicts = meta->verdicts + from;
+        int n = meta->n - from;
+
+        n = n < RLX_STORAGE_BATCH_MAX ? n : RLX_STORAGE_BATCH_MAX;
+        status = only_look
+                 ? store->provider->look(store->instance, counters, n,
+                                         request->now_usec, verdicts, r->pool)
+                 : store->provider->decide(store->instance, RLX_CHARGE_ALL,
+                                           counters, n, request->now_usec,
+                                           verdicts, r->pool);
+    }
+    if (status != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0035)
+                      "storage %s cannot answer: meta limits are passed over",
+                      store->shown_uri);
+    }
+    return status == APR_SUCCESS;
+}
+
+/** Put those without room in the record.
+ *  @param more as for rlx_meta_test()
+ *  @param dry  where the first of them goes that never refuses; or NULL
+ *  @return the first that refuses, or NULL */
+static const rlx_decision_t *keep(request_rec *r, rlx_request_t *request,
+                                  const rlx_meta_t *meta, int more,
+                                  const rlx_decision_t **dry)
+{
+    const rlx_decision_t *breached = NULL;
+
+    *dry = NULL;
+    for (int i = 0; i < meta->n; i++) {
+        const rlx_decision_t **first;
+        rlx_decision_t *decision;
+
+        if (meta->verdicts[i].has_room) {
+            continue;
+        }
+        if (!breached && !*dry) {
+            rlx_request_get(r, meta->n + more);
+        }
+        decision = &request->decisions[request->n++];
+        *decision = meta->decisions[i];
+        decision->verdict = meta->verdicts[i];
+        decision->verdict.charged = 0;
+        decision->asked_at = request->now_usec;
+        first = decision->rule->options->dry_run ? dry : &breached;
+        *first = *first ? *first : decision;
+    }
+    return breached;
+}
+
+const rlx_decision_t *rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
+                                    rlx_request_t *request, int more)
+{
+    const rlx_decision_t *breached, *dry;
+    rlx_meta_t *meta;
+    rlx_plan_t plan;
+
+    rlx_resolve_meta(r, rlx_server_of(r->server), request->method_number,
+                     &plan);
+    meta = gather(r, dir, request, &plan);
+    if (is_known(meta, request->meta)) {
+        return NULL;
+    }
+    request->meta = meta;
+    if (!ask(r, request, meta, 1)) {
+        request->result = RLX_RESULT_ERROR;
+        meta->n = 0;
+    }
+    breached = keep(r, request, meta, more, &dry);
+    if (dry && !breached) {
+        rlx_breach_spare(r, request, dry);
+    }
+    return breached;
+}
+
+/** The time when all of them that refuse have room for one more breach. */
+static rlx_usec_t open_at(const rlx_request_t *request, const rlx_meta_t *meta)
+{
+    rlx_usec_t latest = 0;
+
+    for (int i = 0; i < meta->n; i++) {
+        const rlx_decision_t *decision = &meta->decisions[i];
+        rlx_usec_t at = meta->verdicts[i].retry_at;
+
+        if (meta->verdicts[i].has_room || decision->rule->options->dry_run) {
+            continue;
+        }
+        if (at == RLX_NEVER) {
+            at = request->now_usec + decision->limit->window_usec;
+        }
+        latest = at > latest ? at : latest;
+    }
+    return latest;
+}
+
+void rlx_meta_charge(request_rec *r, rlx_request_t *request)
+{
+    const rlx_meta_t *meta = request->meta;
+
+    if (!meta->n || !ask(r, request, meta, 0)) {
+        return;
+    }
+    /* What had room for this breach may have none for another. */
+    if (ask(r, request, meta, 1)) {
+        request->closed_until = open_at(request, meta);
+    }
+}

@@ -1,0 +1,30 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  meta.h
+ * @brief Meta limits: how often one key may be refused by other limits before
+ *        everything is refused.
+ */
+
+#ifndef RLX_HTTP_META_H
+#define RLX_HTTP_META_H
+
+#include "http/request.h"
+
+/**
+ * Look whether the meta limits of a server have room for one more breach.
+ * Charges nothing. Decisions of those that have none are put in the record;
+ * what is found is remembered there for rlx_meta_charge().
+ * @param dir  the request's configuration; may be NULL
+ * @param more room that the record keeps for further decisions
+ * @return the first that refuses, or NULL if the request may go on
+ */
+const rlx_decision_t *rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
+                                    rlx_request_t *request, int more);
+
+/** Charge a refusal by another limit to the meta limits that were looked at,
+ *  and put off the time when the client may come again where that took their
+ *  last room. */
+void rlx_meta_charge(request_rec *r, rlx_request_t *request);
+
+#endif /* RLX_HTTP_META_H */
