@@ -94,49 +94,21 @@ static int has_room(const rlx_verdict_t *verdicts, int n)
     return 1;
 }
 
-/** A provider's decide(), or its look() in the same form. */
-static apr_status_t ask(const batch_t *batch, request_rec *r,
-                        const rlx_request_t *request, rlx_charge_e mode,
-                        int only_look)
-{
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
-    apr_status_t status = APR_SUCCESS;
-
-    for (int from = 0; from < batch->n && status == APR_SUCCESS;
-         from += RLX_STORAGE_BATCH_MAX) {
-        const rlx_counter_t *counters = batch->counters + from;
-        rlx_verdict_t *verdicts = batch->verdicts + from;
-        int n = batch->n - from;
-
-        n = n < RLX_STORAGE_BATCH_MAX ? n : RLX_STORAGE_BATCH_MAX;
-        status = only_look
-                 ? store->provider->look(store->instance, counters, n,
-                                         request->now_usec, verdicts, r->pool)
-                 : store->provider->decide(store->instance, mode, counters, n,
-                                           request->now_usec, verdicts,
-                                           r->pool);
-        /* What stands behind a refusal is charged nothing. */
-        only_look |= mode == RLX_CHARGE_IN_ORDER && status == APR_SUCCESS
-                     && !has_room(verdicts, n);
-    }
-    return status;
-}
-
 /** A refused request may have been charged to limits that had room for it and
  *  have none for another: when they will have is asked anew, or Retry-After
  *  would be too early for them. */
 static apr_status_t ask_when(const batch_t *batch, request_rec *r,
-                             const rlx_request_t *request, rlx_charge_e mode)
+                             const rlx_request_t *request)
 {
-    batch_t after = *batch;
-    apr_status_t status;
+    apr_size_t n = (apr_size_t)batch->n;
+    rlx_verdict_t *after = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
+    apr_status_t status = rlx_store_look(rlx_server_of(r->server)->store,
+                                         batch->counters, batch->n,
+                                         request->now_usec, after, r->pool);
 
-    after.verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t)
-                                         * (apr_size_t)batch->n);
-    status = ask(&after, r, request, mode, 1);
     for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
         if (batch->verdicts[i].charged) {
-            batch->verdicts[i].retry_at = after.verdicts[i].retry_at;
+            batch->verdicts[i].retry_at = after[i].retry_at;
         }
     }
     return status;
@@ -147,22 +119,14 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
                                  const rlx_request_t *request,
                                  rlx_charge_e mode)
 {
-    apr_status_t status = APR_SUCCESS;
-    int is_decided = 0;
+    apr_status_t status = rlx_store_decide(rlx_server_of(r->server)->store,
+                                           mode, batch->counters, batch->n,
+                                           request->now_usec, batch->verdicts,
+                                           r->pool);
 
-    /* More than fit one step: looked at first, so that a refusal by the last
-     * of them is charged to none, unless others take the room meanwhile. */
-    if (batch->n > RLX_STORAGE_BATCH_MAX && mode == RLX_CHARGE_ATOMIC) {
-        status = ask(batch, r, request, mode, 1);
-        is_decided = status == APR_SUCCESS
-                     && !has_room(batch->verdicts, batch->n);
-    }
-    if (status == APR_SUCCESS && !is_decided) {
-        status = ask(batch, r, request, mode, 0);
-    }
     if (status == APR_SUCCESS && mode != RLX_CHARGE_ATOMIC
         && !has_room(batch->verdicts, batch->n)) {
-        status = ask_when(batch, r, request, mode);
+        status = ask_when(batch, r, request);
     }
     return status;
 }
@@ -193,9 +157,8 @@ give_back(request_rec *r, rlx_request_t *request, int n)
             continue;
         }
         rlx_decision_counter(decision, &counter);
-        if (store->provider->give_back(store->instance, &counter, 1,
-                                       decision->asked_at, request->now_usec,
-                                       r->pool) == APR_SUCCESS) {
+        if (rlx_store_give_back(store, &counter, 1, decision->asked_at,
+                                request->now_usec, r->pool) == APR_SUCCESS) {
             decision->verdict.charged = 0;
             decision->verdict.remaining += decision->cost;
         }
@@ -256,6 +219,7 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
            const rlx_decision_t *breached)
 {
     request_rec *r = counting->r;
+    const rlx_store_t *store = rlx_server_of(r->server)->store;
     rlx_charge_e mode = charge_mode(counting->dir);
     apr_status_t status;
 
@@ -264,8 +228,12 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
     if (!batch->n) {
         return;
     }
-    status = ask(batch, r, request, RLX_CHARGE_ALL,
-                 breached && mode != RLX_CHARGE_ALL);
+    status = breached && mode != RLX_CHARGE_ALL
+             ? rlx_store_look(store, batch->counters, batch->n,
+                              request->now_usec, batch->verdicts, r->pool)
+             : rlx_store_decide(store, RLX_CHARGE_ALL, batch->counters,
+                                batch->n, request->now_usec, batch->verdicts,
+                                r->pool);
     if (status != APR_SUCCESS) {
         give_up(r, request, batch, status);
         return;
