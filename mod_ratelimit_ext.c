@@ -9,6 +9,7 @@
 
 #include "httpd.h"
 #include "http_config.h"
+#include "http_protocol.h"
 #include "http_request.h"
 #include "ap_provider.h"
 
@@ -18,6 +19,7 @@
 #include "http/key.h"
 #include "http/lifecycle.h"
 #include "http/refusal.h"
+#include "http/settle.h"
 
 static void register_hooks(apr_pool_t *p)
 {
@@ -37,8 +39,11 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_post_config(rlx_lifecycle_post_config, NULL, NULL,
                         APR_HOOK_MIDDLE);
     ap_hook_child_init(rlx_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_header_parser(rlx_engine_early, before_us, NULL, APR_HOOK_LAST);
     ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
     ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_log_transaction(rlx_settle_at_end, NULL, NULL,
+                            APR_HOOK_REALLY_FIRST);
     rlx_key_register(p);
     rlx_headers_register(p);
     rlx_refusal_register(p);

@@ -302,7 +302,8 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     decision->cost = options->cost_value ? cost_of(counting->r, rule)
                                          : options->cost;
     counter->cost = decision->cost;
-    counter->only_test = 0;
+    decision->is_pending = options->deduct_when != NULL;
+    counter->only_test = decision->is_pending && !options->reserve;
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
     if (counting->wants_text) {

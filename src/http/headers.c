@@ -4,7 +4,8 @@
  * Response fields. They are set by an output filter that runs after
  * mod_cache's, so that a cached response never carries those of the client
  * that it was made for, and just before the head is written, so that they say
- * what is left then.
+ * what is left then. The response is known there, so it is also the place
+ * where limits that depend on it are settled.
  */
 
 #include "http/headers.h"
@@ -17,6 +18,7 @@
 
 #include "http/digits.h"
 #include "http/manner.h"
+#include "http/settle.h"
 
 #define FILTER_NAME "RATELIMIT_HEADERS"
 
@@ -83,8 +85,11 @@ static void ietf(request_rec *r, const rlx_request_t *request)
 static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
-    const rlx_request_t *request = rlx_request_find(r);
+    rlx_request_t *request = rlx_request_find(r);
 
+    if (request && rlx_settle_is_due(request)) {
+        rlx_settle(r, request);
+    }
     if (request && request->n) {
         if (request->headers & RLX_HEADERS_X) {
             x_ratelimit(r, request);
@@ -174,7 +179,8 @@ void rlx_headers_insert(request_rec *r)
 {
     const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
-    if (request && request->headers && request->n
+    if (request && request->n
+        && (request->headers || rlx_settle_is_due(request))
         && !is_inserted(r)) {
         ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }

@@ -46,16 +46,25 @@ rlx_request_t *rlx_request_get(request_rec *r, int more)
     }
     else if (request->n + more > request->room) {
         rlx_decision_t *larger;
+        apr_size_t breached = request->breached
+                              ? (apr_size_t)(request->breached
+                                             - request->decisions) : 0;
 
         request->room = request->n + more;
         larger = apr_palloc(r->pool, sizeof(*larger)
                                      * (apr_size_t)request->room);
         memcpy(larger, request->decisions,
                sizeof(*larger) * (apr_size_t)request->n);
+        request->breached = request->breached ? &larger[breached] : NULL;
         request->decisions = larger;
     }
     ap_set_module_config(r->request_config, &ratelimit_ext_module, request);
     return request;
+}
+
+void rlx_request_read_clock(rlx_request_t *request)
+{
+    request->now_usec = apr_time_now();
 }
 
 /** Not 0 if a speaks for the request rather than b. */

@@ -31,6 +31,9 @@ typedef struct rlx_decision_t {
     /** rlx_counter_t's text, for a storage that wants it. */
     const char *scope;
     size_t scope_len;
+    /** Not 0: the limit has deduct_when= and the response is not known; what
+     *  the verdict says of charging is not the last word. */
+    int is_pending;
     rlx_verdict_t verdict;
 } rlx_decision_t;
 
@@ -60,10 +63,14 @@ typedef struct rlx_request_t {
     /** The configuration that was last decided on: when the request's
      *  differs, sections have come into play since. */
     const ap_conf_vector_t *decided_for;
+    /** The same of the limits with phase=early. */
+    const ap_conf_vector_t *early_for;
     /** What was decided, in that order: n of them, and room for more. */
     rlx_decision_t *decisions;
     int n;
     int room;
+    /** Not 0: a decision may be pending. */
+    int has_pending;
     rlx_result_e result;
     /** Not 0: RateLimitRequestFilter said that no limit is looked at; it
      *  holds for all redirects to come. */
@@ -76,7 +83,7 @@ typedef struct rlx_request_t {
      *  worked out for that one. */
     request_rec *decided_in;
     /** The request whose environment says how it fared, as it is now. */
-    const request_rec *shown_in;
+    request_rec *shown_in;
     /** The first decision without room; of no meaning when all had. */
     const rlx_decision_t *breached;
     /** When it was decided, wall clock. */
@@ -105,6 +112,10 @@ rlx_request_t *rlx_request_get(request_rec *r, int more);
  *  breached one, else the one with the shortest window, unshared before
  *  shared. NULL if nothing was decided. */
 const rlx_decision_t *rlx_request_spokesman(const rlx_request_t *request);
+
+/** Read the wall clock into the record: the one place where the module does,
+ *  once for each time that a request is decided. */
+void rlx_request_read_clock(rlx_request_t *request);
 
 /** How a request fared in the end. */
 static inline rlx_result_e rlx_request_result(const rlx_request_t *request)

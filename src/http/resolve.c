@@ -250,6 +250,17 @@ static int has_methods(const apr_array_header_t *rules)
     return 0;
 }
 
+static int has_early(const apr_array_header_t *rules)
+{
+    for (int i = 0; rules && i < rules->nelts; i++) {
+        if (APR_ARRAY_IDX(rules, i, rlx_rule_t *)->options->lane
+            & RLX_LANE_EARLY) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int has_dynamic(const apr_array_header_t *rules)
 {
     for (int i = 0; rules && i < rules->nelts; i++) {
@@ -321,6 +332,7 @@ static const rlx_ready_t *make_ready(apr_pool_t *pconf,
 void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv)
 {
     sv->ready = make_ready(pconf, sv, NULL);
+    sv->has_early_meta = has_early(sv->meta);
     sv->meta_ready = make_meta_ready(pconf, sv);
     for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
         rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
