@@ -182,7 +182,7 @@ sub handed_down {
     }
     my @own = map { [ $_, $last ] } with_method($request, @{ $last->{rules} });
     return @own if grep { $_->[0]{override} } @own;
-    return (handed_down($request, $defaults, @sections), @own);
+    return (@own, handed_down($request, $defaults, @sections));
 }
 
 sub model {
@@ -204,15 +204,20 @@ sub model {
         @held = (grep { $_->[0]{override} } @own)   ? ()
               : is_exempt($innermost, 'ancestors') ? @$default
               : handed_down($request, $default, @sections);
-        push @held, @own;
+        unshift @held, @own;
         my %exempt = map { $_ => 1 } map { @{ $_->{exempt} || [] } }
             $innermost, grep { is_exempt($_, 'descendents') } @sections;
         @held = grep { $_->[0]{kind} ne 'RateLimitDefault' } @held
             if $exempt{default};
         $application = [] if $exempt{application};
     }
+    # Among equals: application, defaults, inner sections before outer ones.
+    my ($of_default, $of_sections) = map {
+        my $is_default = $_;
+        [ grep { ($_->[0]{kind} eq 'RateLimitDefault') == $is_default } @held ];
+    } 1, 0;
     my @sorted = sort { $a->[0]{window} <=> $b->[0]{window} }
-        @$application, @held;
+        @$application, @$of_default, @$of_sections;
     return [ map { limit_text($_, $innermost) } @sorted ];
 }
 

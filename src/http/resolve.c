@@ -4,11 +4,12 @@
  * Which limits hold for a request. Every request comes here, and finds the
  * answer ready where it meets at most one section that speaks of limits.
  *
- * The chain of sections is walked from the innermost outwards. Lists are read
- * backwards, and each limit found goes before those of the same window: what
- * comes last here stands first in the plan, so the plan ends up in the order
- * application, defaults, outer sections, inner sections, as written, without
- * a second pass.
+ * The chain of sections is walked from the innermost outwards, and each limit
+ * found goes behind those of the same window. Then come the defaults and the
+ * application's: their lists are read backwards, and each of their limits goes
+ * before those of the same window. So the plan ends up in the order
+ * application, defaults, inner sections, outer sections, as written, without a
+ * second pass.
  */
 
 #include "http/resolve.h"
@@ -28,6 +29,8 @@ typedef struct walk_t {
     int outer_holds;
     /** Not 0: the defaults are not overridden. */
     int defaults_hold;
+    /** Not 0: what is found goes before those of the same window. */
+    int goes_before;
     /** How many limits there is room for; before there is any, how many there
      *  might be. */
     int room;
@@ -60,13 +63,13 @@ static void hold(walk_t *walk, const rlx_rule_t *rule,
                  const rlx_section_t *declared_in)
 {
     rlx_plan_t *plan = walk->plan;
-    rlx_usec_t window_usec = rule->limit[0].window_usec;
+    rlx_usec_t most = rule->limit[0].window_usec - walk->goes_before;
     rlx_holding_t *at;
 
     make_room(walk);
     at = walk->holdings + plan->n++;
     while (at > walk->holdings
-           && at[-1].rule->limit[0].window_usec >= window_usec) {
+           && at[-1].rule->limit[0].window_usec > most) {
         *at = at[-1];
         at--;
     }
@@ -85,8 +88,9 @@ static int hold_dynamic(walk_t *walk, const rlx_rule_t *rule,
     const rlx_rule_t *rules = walk->r ? rlx_dynamic_rules(walk->r, rule, &n)
                                       : NULL;
 
-    for (int i = n - 1; i >= 0; i--) {
-        hold(walk, &rules[i], endpoint, declared_in);
+    for (int i = 0; i < n; i++) {
+        hold(walk, &rules[walk->goes_before ? n - 1 - i : i], endpoint,
+             declared_in);
     }
     return n > 0;
 }
@@ -98,9 +102,11 @@ static int hold_all(walk_t *walk, const apr_array_header_t *rules,
                     const rlx_section_t *declared_in)
 {
     int overrides = 0;
+    int n = rules->nelts;
 
-    for (int i = rules->nelts - 1; i >= 0; i--) {
-        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
+    for (int i = 0; i < n; i++) {
+        const rlx_rule_t *rule = APR_ARRAY_IDX(
+            rules, walk->goes_before ? n - 1 - i : i, rlx_rule_t *);
 
         if (!rlx_rule_has_method(rule, walk->method)) {
             continue;
@@ -192,7 +198,7 @@ static void walk_all(request_rec *r, const rlx_server_t *sv,
                      const rlx_chain_t *chain, int method, apr_pool_t *p,
                      rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, 1, 1, 0 };
+    walk_t walk = { plan, NULL, p, r, method, 1, 1, 0, 0 };
 
     plan->holdings = NULL;
     plan->n = 0;
@@ -200,6 +206,7 @@ static void walk_all(request_rec *r, const rlx_server_t *sv,
     plan->endpoint = NULL;
     walk.room = length(sv->defaults) + length(sv->application);
     visit_sections(&walk, chain);
+    walk.goes_before = 1;
     if (sv->defaults && walk.defaults_hold
         && !(plan->exempt & RLX_EXEMPT_DEFAULT)) {
         hold_all(&walk, sv->defaults, plan->endpoint, NULL);
@@ -275,7 +282,7 @@ static int has_dynamic(const apr_array_header_t *rules)
 static void walk_meta(request_rec *r, const rlx_server_t *sv, int method,
                       apr_pool_t *p, rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, 1, 1, length(sv->meta) };
+    walk_t walk = { plan, NULL, p, r, method, 1, 1, 0, length(sv->meta) };
 
     memset(plan, 0, sizeof(*plan));
     hold_all(&walk, sv->meta, NULL, NULL);

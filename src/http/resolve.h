@@ -25,8 +25,8 @@ typedef struct rlx_holding_t {
 /** All limits that hold for a request. */
 typedef struct rlx_plan_t {
     /** Sorted by window, shortest first; application rules first among
-     *  equals, else in the order defaults, outer sections, inner sections,
-     *  as written. From the pool given or the configuration. */
+     *  equals, else in the order defaults, inner sections, outer sections,
+     *  as written: Flask-Limiter's order. From the pool given or the configuration. */
     const rlx_holding_t *holdings;
     int n;
     /** The RLX_EXEMPT_ bits in force. */
