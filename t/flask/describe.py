@@ -22,14 +22,15 @@ UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 # Windows that are longer if their unit is: Flask-Limiter sorts by the unit.
 WINDOWS = [(1, "second"), (2, "second"), (10, "second"), (1, "minute"),
            (2, "minute"), (5, "minute"), (1, "hour"), (2, "hour"), (1, "day")]
+TAME_WINDOWS = [window for window in WINDOWS if window[0] == 1]
 # Where it does not matter, or differs on purpose.
 ODD_WINDOWS = [(90, "second"), (100, "minute"), (30, "hour")]
 STRATEGIES = ["fixed-window", "moving-window", "sliding-window-counter"]
 FLAGS = ["application", "default", "meta", "ancestors", "descendents"]
-METHODS = ["GET", "POST"]
+TAME_FLAGS = ["application", "default"]
 USERS = ["ann", "bob"]
 TICK = 64
-WITH_DEDUCT = False
+WITH_DEDUCT = True
 WITH_META = False
 
 
@@ -43,8 +44,9 @@ class Maker:
         return self.random.random() < p
 
     def limit_string(self, most=6):
-        odd = self.chance(0.04)
-        n, unit = self.random.choice(ODD_WINDOWS if odd else WINDOWS)
+        odd = not self.tame and self.chance(0.04)
+        n, unit = self.random.choice(ODD_WINDOWS if odd else
+                                     TAME_WINDOWS if self.tame else WINDOWS)
         count = self.random.choice([0] + [1] * 4 + list(range(1, most + 1)) * 4)
         if self.chance(0.5) and n == 1:
             return f"{count} per {unit}"
@@ -61,16 +63,16 @@ class Maker:
         if self.chance(0.2):
             limit["key"] = r.choice(["X-User", "X-Key"])
         if kind != "meta":
-            if self.chance(0.15):
+            if not self.tame and self.chance(0.2):
                 limit["cost"] = r.choice([0, 2, 2, 3, "X-Cost"])
             if self.chance(0.12):
                 limit["per_method"] = True
-            if self.chance(0.15):
+            if self.chance(0 if self.tame else 0.15):
                 limit["methods"] = r.choice([["GET"], ["POST"]])
         if self.chance(0.12):
             limit["exempt_when"] = "X-Admin"
         if in_section:
-            limit["override"] = self.chance(0.5)
+            limit["override"] = self.chance(0.5) and not self.tame
             if self.chance(0.2):
                 limit["shared"] = r.choice(["one", "two", "X-Scope"])
             elif self.chance(0.15):
@@ -87,20 +89,34 @@ class Maker:
     def exempt(self, p):
         if not self.chance(p):
             return None
+        if self.tame:
+            return [flag for flag in TAME_FLAGS if self.chance(0.4)]
         if self.chance(0.3):
             return ["application", "default", "meta"]
         return [flag for flag in FLAGS if self.chance(0.3)]
 
     def route(self):
         self.last += 1
-        return {"name": f"r{self.last}", "exempt": self.exempt(0.15),
-                "limits": self.limits("section", [0, 0, 1, 1, 2])}
+        route = {"name": f"r{self.last}", "exempt": self.exempt(0.15),
+                 "limits": self.limits("section", [0, 0, 1, 1, 2])}
+        if self.tame:
+            route["exempt"] = None if route["limits"] else route["exempt"]
+            self.align(route)
+        return route
+
+    def align(self, node):
+        """In a tame one all limits of a place override, or none."""
+        override = self.chance(0.4)
+        for limit in node["limits"]:
+            limit["override"] = override
 
     def blueprint(self, depth):
         self.last += 1
         one = {"name": f"b{self.last}", "exempt": self.exempt(0.2),
                "limits": self.limits("section", [0, 1, 1, 1, 2]),
                "index": True, "routes": [], "blueprints": []}
+        if self.tame:
+            self.align(one)
         # What a blueprint's `ancestors` drops for its routes, and what it
         # keeps, no nesting of three sections says.
         if "ancestors" not in (one["exempt"] or []):
@@ -114,14 +130,16 @@ class Maker:
     def description(self):
         r = self.random
         self.last = 0
+        # Half of them keep off what differs on purpose, mostly.
+        self.tame = self.chance(0.5)
         return {
-            "strategy": r.choice(STRATEGIES),
+            "strategy": r.choice(STRATEGIES[:2] if self.tame else STRATEGIES),
             "charge": r.choice(["in-order", "all"]),
             "key": r.choice([None, None, "X-User"]),
             "filter": "X-Free" if self.chance(0.15) else None,
             "application": self.limits("application", [0, 0, 1, 1, 2]),
             "default": self.limits("default", [0, 1, 1, 2]),
-            "meta": self.limits("meta", [0, 0, 0, 1]),
+            "meta": self.limits("meta", [0, 0, 0, 0, 0, 1]),
             "blueprints": [self.blueprint(1) for _ in range(r.choice([1, 1, 2]))],
             "routes": [self.route() for _ in range(r.choice([0, 1, 2]))],
         }

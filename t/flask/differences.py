@@ -177,38 +177,55 @@ def set_conditions():
         lambda self: math.ceil(self.window[0]))
 
 
-class Once:
-    """"One counter per (prefix, scope, key, limit, strategy)": a request that
-    meets the same counter twice is charged once. Flask-Limiter hits it for
-    each limit."""
+class MetaLimits:
+    """"Sorted by window length, shortest first": which of several exceeded
+    meta limits a refusal speaks of. Flask-Limiter's come as written, those of
+    single limits last. Asked for twice: what is tested, what is charged."""
+
+    def __init__(self, general, limits, notes):
+        tested = general + [meta for limit in limits
+                            for meta in limit.meta_limits or ()]
+        self.lists = [sorted(tested, key=window_of), general]
+        if self.lists[0] != tested:
+            notes.add("order of meta limits")
+
+    def __iter__(self):
+        return iter([self.lists.pop(0)])
+
+
+ONCE = "One counter per (prefix, scope, key, limit, strategy)"
+
+
+class Strategy:
+    """The limiter's strategy, as a request sees it."""
 
     def __init__(self, strategy):
         self.strategy = strategy
         self.begin()
 
     def begin(self):
-        self.answers = {}
-
-    def _once(self, method, item, identifiers, cost):
-        key = item.key_for(*identifiers)
-        if key in self.answers:
-            NOW.add("a counter once")
-        elif not item.amount and not cost:
-            # "count 0 is allowed and refuses everything"
-            NOW.add("count 0")
-            self.answers[key] = False
-        else:
-            self.answers[key] = method(item, *identifiers, cost=cost)
-        return self.answers[key]
+        self.hits = set()
 
     def hit(self, item, *identifiers, cost=1):
-        return self._once(self.strategy.hit, item, identifiers, cost)
+        """ONCE: Flask-Limiter charges a breach to the same meta limit for
+        each limit that brings it."""
+        key = item.key_for(*identifiers)
+        if key in self.hits:
+            NOW.add("a counter once")
+            return True
+        self.hits.add(key)
+        return self._ask(self.strategy.hit, item, identifiers, cost)
 
     def test(self, item, *identifiers, cost=1):
-        # Meta limits are tested first, and hit at the end.
-        if identifiers[-1].startswith("meta"):
-            return self.strategy.test(item, *identifiers, cost=cost)
-        return self._once(self.strategy.test, item, identifiers, cost)
+        return self._ask(self.strategy.test, item, identifiers, cost)
+
+    def _ask(self, method, item, identifiers, cost):
+        """"count 0 is allowed and refuses everything": not what costs 0, in
+        Flask-Limiter."""
+        if not item.amount and not cost:
+            NOW.add("count 0")
+            return False
+        return method(item, *identifiers, cost=cost)
 
     def get_window_stats(self, item, *identifiers):
         return self.strategy.get_window_stats(item, *identifiers)
@@ -225,7 +242,7 @@ def runtime(groups):
         try:
             yield from group
         except ValueError:
-            pass
+            NOW.add("malformed")
 
 
 def with_method(limits):
@@ -255,7 +272,7 @@ def handed_down(sections, defaults):
     own = with_method(runtime(last["limits"]))
     if any(limit.override_defaults for limit in own):
         return own
-    return handed_down(outer, defaults) + own
+    return own + handed_down(outer, defaults)
 
 
 def resolve(sections, defaults, application):
@@ -272,11 +289,13 @@ def resolve(sections, defaults, application):
     if any(limit.override_defaults for limit in own):
         held = own
     elif "ancestors" in inner["exempt"]:
-        held = defaults + own
+        held = own + defaults
     else:
-        held = handed_down(outer, defaults) + own
-    if "default" in exempt:
-        held = [limit for limit in held if limit not in defaults]
+        held = own + handed_down(outer, defaults)
+    # In Flask-Limiter's order: application, defaults, inner before outer.
+    own = [limit for limit in held if limit not in defaults]
+    held = own if len(own) == len(held) or "default" in exempt \
+        else defaults + own
     if "application" in exempt:
         application = []
     return application + held, exempt
@@ -304,7 +323,7 @@ class DesignLimiter(Limiter):
 
     def init_app(self, app):
         super().init_app(app)
-        self._limiter = Once(self._limiter)
+        self._limiter = Strategy(self._limiter)
 
     def _check_request_limit(self, callable_name=None, in_middleware=True):
         """"All of the request's limits are decided in one call to the
@@ -350,6 +369,8 @@ class DesignLimiter(Limiter):
             self.notes.add("meta on a blueprint")
         if by_unit(ours) != by_window(ours):
             self.notes.add("order")
+        if is_ambiguous(ours, self.sections[name]):
+            self.notes.add("order of a set")
         self._evaluate(ours, exempt, is_marked)
 
     def _evaluate(self, limits, exempt, is_marked):
@@ -361,12 +382,12 @@ class DesignLimiter(Limiter):
         all_meta = self._meta_limits
         metas = [meta for meta in runtime(all_meta) if meta.key_func()]
         limits = [dataclasses.replace(
-            limit, meta_limits=None if "meta" in exempt or limit.is_exempt
-            or not limit.key_func()
+            limit, meta_limits=None if "meta" in exempt
             else tuple(meta for meta in limit.meta_limits or ()
                        if meta.key_func()))
-            for limit in limits]
-        self._meta_limits = [] if "meta" in exempt else [metas]
+            for limit in self._without_twins(limits)]
+        self._meta_limits = MetaLimits([] if "meta" in exempt else metas,
+                                       limits, self.notes)
         try:
             self._Limiter__evaluate_limits(request.endpoint, limits)
         except RateLimitExceeded:
@@ -382,6 +403,23 @@ class DesignLimiter(Limiter):
             if is_marked and all(view.shared for view in views):
                 self.notes.add("one decision")
 
+    def _without_twins(self, limits):
+        """Those that are looked at. ONCE: a request that meets a counter twice
+        is charged once, Flask-Limiter hits it for each limit."""
+        counters = {}
+        for limit in limits:
+            key = limit.key_func()
+            scope = limit.scope_for(request.endpoint, request.method)
+            if limit.is_exempt or not key:
+                continue
+            if counters.setdefault((key, scope, limit.limit), limit) != limit:
+                self.notes.add("a counter once")
+        return list(counters.values())
+
+    def _Limiter__check_conditional_deductions(self, response):
+        self._limiter.begin()
+        Limiter._Limiter__check_conditional_deductions(self, response)
+
     def _speak_first(self):
         """"The request is refused with the first of them", and the fields are
         "for the breached limit": Flask-Limiter's speak of the last."""
@@ -393,13 +431,27 @@ class DesignLimiter(Limiter):
             self.context.view_rate_limit = breached[0]
 
 
+def is_ambiguous(limits, sections):
+    """Limits of several blueprints come in the order of a set of strings,
+    which is another in every process; here the inner section's come first."""
+    groups = [{limit.error_message for limit in section["limits"]}
+              for section in sections if not section["is_route"]]
+    seconds = [(limit.limit.GRANULARITY.seconds, number)
+               for number, group in enumerate(groups)
+               for limit in limits if limit.error_message in group]
+    return len({one for one, _ in seconds}) < len(set(seconds))
+
+
+def window_of(limit):
+    return limit.limit.get_expiry()
+
+
 def named(limit):
     return limit.error_message, limit.limit
 
 
 def by_window(limits):
-    return [named(limit) for limit in sorted(
-        limits, key=lambda limit: limit.limit.get_expiry())]
+    return [named(limit) for limit in sorted(limits, key=window_of)]
 
 
 def by_unit(limits):

@@ -55,6 +55,7 @@ class Side:
         """is_changed: Flask-Limiter with the differences; else as it is."""
         self.notes = Notes()
         self.is_changed = is_changed
+        self.strategy = description["strategy"]
         set_differences(is_changed)
         self.ranks = itertools.count()
         self.app = flask.Flask("side")
@@ -205,8 +206,13 @@ class Side:
             environ["HTTP_" + name.upper().replace("-", "_")] = value
         for _ in self.app.wsgi_app(environ, start):
             pass
-        return [said["status"]] + [said.get("X-RateLimit-" + name) for name in
-                                   ("Limit", "Remaining", "Reset")]
+        fields = [said.get("X-RateLimit-" + name)
+                  for name in ("Limit", "Remaining", "Reset")]
+        if self.strategy.startswith("sliding") or fields[0] == fields[1]:
+            # DESIGN has no sentence on its reset, nor on that of a counter
+            # where nothing is charged.
+            fields[2] = None
+        return [said["status"]] + fields
 
 
 def flags_of(names):
