@@ -47,7 +47,7 @@ class Maker:
         odd = not self.tame and self.chance(0.04)
         n, unit = self.random.choice(ODD_WINDOWS if odd else
                                      TAME_WINDOWS if self.tame else WINDOWS)
-        count = self.random.choice([0] + [1] * 4 + list(range(1, most + 1)) * 4)
+        count = self.random.choice([0] + [1] * 4 + list(range(1, most + 1)) * 6)
         if self.chance(0.5) and n == 1:
             return f"{count} per {unit}"
         return f"{count}/{n} {unit}"

@@ -381,6 +381,8 @@ class DesignLimiter(Limiter):
         at for this request": nor are its own meta limits here."""
         all_meta = self._meta_limits
         metas = [meta for meta in runtime(all_meta) if meta.key_func()]
+        if len(metas) < len(list(runtime(all_meta))):
+            self.notes.add("meta without a key")
         limits = [dataclasses.replace(
             limit, meta_limits=None if "meta" in exempt
             else tuple(meta for meta in limit.meta_limits or ()
