@@ -23,6 +23,7 @@
 #include "http/request.h"
 #include "http/resolve.h"
 #include "http/settle.h"
+#include "http/usual.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -146,12 +147,13 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
     return status;
 }
 
-/** Verdicts land in the request's record. */
+/** Verdicts land in the request's record. One alone is there already. */
 static void batch_keep(const batch_t *batch, rlx_request_t *request)
 {
-    for (int i = 0; i < batch->n; i++) {
-        rlx_decision_t *decision = &request->decisions[batch->first + i];
+    rlx_decision_t *decision = &request->decisions[batch->first];
 
+    decision->asked_at = request->now_usec;
+    for (int i = 0; i < batch->n && batch->n > 1; i++, decision++) {
         decision->verdict = batch->verdicts[i];
         decision->asked_at = request->now_usec;
     }
@@ -243,6 +245,11 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
     if (!batch->n) {
         return;
     }
+    batch->verdicts = &request->decisions[batch->first].verdict;
+    if (batch->n > 1) {
+        batch->verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t)
+                                              * (apr_size_t)batch->n);
+    }
     status = breached && mode != RLX_CHARGE_ALL
              ? rlx_store_look(store, batch->counters, batch->n,
                               request->now_usec, batch->verdicts, r->pool)
@@ -289,12 +296,40 @@ typedef enum {
     PHASE_FIXUPS
 } phase_e;
 
+/** Put what is to be decided in a batch. Always inline: it is the greater
+ *  part of the work, for every request. */
+static inline __attribute__((always_inline)) void
+gather(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
+       rlx_request_t *request, phase_e phase)
+{
+    request_rec *r = counting->r;
+    const rlx_server_t *sv = rlx_server_of(r->server);
+
+    if (phase == PHASE_FIXUPS && !request->n
+        && rlx_usual_fits(plan, sv, counting->dir)) {
+        batch->n = rlx_usual_fill(r, counting->dir, plan->usual, request,
+                                  batch->counters);
+        if (batch->n) {
+            return;
+        }
+    }
+    if (phase == PHASE_EARLY) {
+        batch->lane = RLX_LANE_EARLY;
+        batch->lane_mask |= RLX_LANE_EARLY;
+    }
+    else if (request->early_for == r->per_dir_config) {
+        batch->lane_mask |= RLX_LANE_EARLY;
+    }
+    rlx_counting_begin(counting, r, request, counting->dir,
+                       sv->store->provider->flags & RLX_STORAGE_WANTS_TEXT);
+    batch_fill(batch, counting, plan, request);
+}
+
 /** Decide what holds for r and was not decided before. */
 static int decide(request_rec *r, const rlx_dir_t *dir,
                   rlx_request_t *request, const rlx_plan_t *plan,
                   phase_e phase)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
     rlx_counter_t few_counters[FEW];
     rlx_verdict_t few_verdicts[FEW];
     batch_t batch = { few_counters, few_verdicts, 0, 0, 0, RLX_LANE_DRY, 0 };
@@ -313,16 +348,12 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
         batch.counters = apr_palloc(r->pool, sizeof(rlx_counter_t) * n);
         batch.verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
     }
-    if (phase == PHASE_EARLY) {
-        batch.lane = RLX_LANE_EARLY;
-        batch.lane_mask |= RLX_LANE_EARLY;
+    counting.r = r;
+    counting.dir = dir;
+    gather(&batch, &counting, plan, request, phase);
+    if (batch.n == 1) {
+        batch.verdicts = &request->decisions[before].verdict;
     }
-    else if (request->early_for == r->per_dir_config) {
-        batch.lane_mask |= RLX_LANE_EARLY;
-    }
-    rlx_counting_begin(&counting, r, request, dir,
-                       store->provider->flags & RLX_STORAGE_WANTS_TEXT);
-    batch_fill(&batch, &counting, plan, request);
     if (batch.n) {
         breached = decide_batch(r, request, &batch, charge_mode(dir));
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
@@ -419,8 +450,7 @@ static int has_early(const rlx_plan_t *plan)
 static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
                 phase_e phase)
 {
-    rlx_request_t *request = r->prev || (dir && dir->has_early)
-                             ? rlx_request_find(r) : NULL;
+    rlx_request_t *request = rlx_request_find(r);
     int method = request ? request->method_number : rlx_method_of(r);
     rlx_plan_t plan;
     int status = DECLINED;
@@ -433,7 +463,8 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     if (phase == PHASE_EARLY && !has_early(&plan) && !sv->has_early_meta) {
         return DECLINED;
     }
-    request = rlx_request_get(r, plan.n);
+    request = request ? rlx_request_get(r, plan.n)
+                      : rlx_request_make(r, method, plan.n);
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {
         rlx_environment_set(r, request);

@@ -100,12 +100,28 @@ typedef struct rlx_request_t {
     apr_int64_t wait_sec;
 } rlx_request_t;
 
-/** The record of a client request, found from any of its internal redirects.
- *  NULL if none has been made. */
-rlx_request_t *rlx_request_find(const request_rec *r);
+/** For rlx_request_find(): look at what r was redirected from. */
+rlx_request_t *rlx_request_find_before(const request_rec *r);
 
-/** The same, made if there is none, attached to r, and with room for so many
- *  more decisions. */
+/** The record of a client request, found from any of its internal redirects.
+ *  NULL if none has been made. Inline: every hook asks. */
+static inline rlx_request_t *rlx_request_find(const request_rec *r)
+{
+    rlx_request_t *request = ap_get_module_config(r->request_config,
+                                                  &ratelimit_ext_module);
+
+    return request || !r->prev ? request : rlx_request_find_before(r);
+}
+
+/**
+ * Make a record, attached to r; there is none.
+ * @param method rlx_method_of(r)
+ * @param room   decisions that it has room for
+ */
+rlx_request_t *rlx_request_make(request_rec *r, int method, int room);
+
+/** The record of a client request, made if there is none, attached to r, and
+ *  with room for so many more decisions. */
 rlx_request_t *rlx_request_get(request_rec *r, int more);
 
 /** The decision that the X-RateLimit fields and the like speak of: the

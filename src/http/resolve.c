@@ -15,6 +15,7 @@
 #include "http/resolve.h"
 
 #include "http/dynamic.h"
+#include "http/usual.h"
 
 /** What is known of the walk so far. */
 typedef struct walk_t {
@@ -204,6 +205,7 @@ static void walk_all(request_rec *r, const rlx_server_t *sv,
     plan->n = 0;
     plan->exempt = 0;
     plan->endpoint = NULL;
+    plan->usual = NULL;
     walk.room = length(sv->defaults) + length(sv->application);
     visit_sections(&walk, chain);
     walk.goes_before = 1;
@@ -314,6 +316,18 @@ static const rlx_ready_t *make_meta_ready(apr_pool_t *pconf,
     return ready;
 }
 
+/** RateLimitStrategy as it is in force in a section, unless another section
+ *  that does not speak of limits says something else. */
+static int strategy_in(const rlx_server_t *sv, const rlx_section_t *section)
+{
+    const rlx_dir_t *base = rlx_dir_of(sv->server->lookup_defaults);
+
+    if (section && section->settings->strategy != RLX_UNSET) {
+        return section->settings->strategy;
+    }
+    return base ? base->strategy : RLX_UNSET;
+}
+
 /** A plan for all requests; NULL where each has its own. */
 static const rlx_ready_t *make_ready(apr_pool_t *pconf,
                                      const rlx_server_t *sv,
@@ -333,6 +347,8 @@ static const rlx_ready_t *make_ready(apr_pool_t *pconf,
                         && !(section && has_methods(section->rules));
     ready->defaults = sv->defaults;
     ready->application = sv->application;
+    ready->plan.usual = rlx_usual_make(pconf, sv, strategy_in(sv, section),
+                                       &ready->plan);
     return ready;
 }
 
