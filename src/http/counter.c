@@ -214,7 +214,8 @@ static void give_text(const rlx_counting_t *counting,
     const rlx_server_t *sv = rlx_rule_is_umbrella(rule)
                              || rule->kind == RLX_RULE_SHARED
                              ? rule->owner : counting->sv;
-    const char *where = rlx_rule_is_umbrella(rule)
+    const char *where = rule->of ? rule->of
+                        : rlx_rule_is_umbrella(rule)
                         ? "" : rlx_decision_scope(r, decision);
     const char *more = options->scope && rule->kind != RLX_RULE_SHARED
                        ? rlx_value_of(r, options->scope) : "";
@@ -379,8 +380,9 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
     const char *name;
 
     switch (rule->kind) {
-    case RLX_RULE_APPLICATION:
     case RLX_RULE_META:
+        return rule->of ? rule->of : rule->owner->name;
+    case RLX_RULE_APPLICATION:
         return rule->owner->name;
     case RLX_RULE_SHARED:
         return rlx_value_of(r, rule->options->scope);

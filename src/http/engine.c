@@ -375,7 +375,7 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
                  const rlx_plan_t *plan, phase_e phase)
 {
     int before = request->n;
-    const rlx_decision_t *breached = rlx_meta_test(r, dir, request, plan->n);
+    const rlx_decision_t *breached = rlx_meta_test(r, dir, request, plan);
     int status = DECLINED;
 
     if (breached) {
@@ -389,7 +389,7 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
         status = decide(r, dir, request, plan, phase);
     }
     if (status != DECLINED) {
-        rlx_meta_charge(r, request);
+        rlx_meta_charge(r, request, charge_mode(dir));
         if (request->closed_until) {
             /* Or Retry-After would be too early for them. */
             rlx_headers_refuse(r, request);
@@ -480,7 +480,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     if (plan.n || sv->meta) {
         rlx_request_read_clock(request);
     }
-    if (sv->meta && !(plan.exempt & RLX_EXEMPT_META)) {
+    if ((sv->meta || plan.has_meta) && !(plan.exempt & RLX_EXEMPT_META)) {
         status = decide_with_meta(r, dir, request, &plan, phase);
     }
     else if (plan.n) {

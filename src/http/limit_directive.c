@@ -4,7 +4,10 @@
  * The directives that hold limits, and the rules they make.
  */
 
+#include "apr_strings.h"
+
 #include "http/dynamic.h"
+#include "http/own_meta.h"
 #include "http/parse.h"
 #include "http/rule.h"
 
@@ -104,12 +107,25 @@ static const char *check_kept(const cmd_parms *cmd, const rlx_limit_t *limits,
     return NULL;
 }
 
+/** What a directive limits: "5 per 1 second; 10 per 1 hour", or the
+ *  expression as written. */
+static const char *limits_text(apr_pool_t *p, const rlx_limit_t *limits, int n,
+                               const rlx_value_t *dynamic)
+{
+    const char *text = dynamic ? dynamic->text : limits[0].text;
+
+    for (int i = 1; i < n; i++) {
+        text = apr_pstrcat(p, text, "; ", limits[i].text, NULL);
+    }
+    return text;
+}
+
 const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *line)
 {
     rlx_dir_t *dir = conf;
     rlx_rule_e kind = (rlx_rule_e)(apr_uintptr_t)cmd->info;
     rlx_limit_t limits[RLX_LIMITS_PER_STRING];
-    const rlx_options_t *options;
+    rlx_options_t *options;
     const rlx_value_t *dynamic = NULL;
     apr_array_header_t *words, *rules;
     const char *error;
@@ -132,6 +148,9 @@ const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *line)
         return error;
     }
     rules = rules_here(cmd, kind, dir);
+    error = rlx_own_meta_make(cmd, kind, limits_text(cmd->pool, limits, n,
+                                                     dynamic),
+                              dir->own, options);
     dir->has_early |= (options->lane & RLX_LANE_EARLY) != 0;
     if (dynamic) {
         rlx_rule_t *rule = make_rule(cmd, kind, NULL, options);
@@ -144,5 +163,5 @@ const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *line)
         APR_ARRAY_PUSH(rules, rlx_rule_t *) = make_rule(cmd, kind, &limits[i],
                                                         options);
     }
-    return NULL;
+    return error;
 }

@@ -112,7 +112,7 @@ rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir);
  */
 const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
                               const apr_array_header_t *words, int first,
-                              int n, const rlx_options_t **options);
+                              int n, rlx_options_t **options);
 
 /** RateLimit, RateLimitShared, RateLimitDefault and RateLimitApplication;
  *  cmd->info is which. For RAW_ARGS. */

@@ -74,6 +74,7 @@ static void hold(walk_t *walk, const rlx_rule_t *rule,
         *at = at[-1];
         at--;
     }
+    plan->has_meta |= rule->options->meta != NULL;
     at->rule = rule;
     at->endpoint = endpoint;
     at->declared_in = declared_in;
@@ -127,7 +128,7 @@ static int hold_all(walk_t *walk, const apr_array_header_t *rules,
 static void visit_innermost(walk_t *walk, const rlx_section_t *section)
 {
     walk->plan->endpoint = section;
-    walk->plan->exempt = section->exempt;
+    walk->plan->exempt = (unsigned short)section->exempt;
     if (hold_all(walk, section->rules, section, section)) {
         walk->outer_holds = walk->defaults_hold = 0;
     }
@@ -203,7 +204,7 @@ static void walk_all(request_rec *r, const rlx_server_t *sv,
 
     plan->holdings = NULL;
     plan->n = 0;
-    plan->exempt = 0;
+    plan->exempt = plan->has_meta = 0;
     plan->endpoint = NULL;
     plan->usual = NULL;
     walk.room = length(sv->defaults) + length(sv->application);
@@ -280,24 +281,36 @@ static int has_dynamic(const apr_array_header_t *rules)
     return 0;
 }
 
-/** All meta limits that hold for a method. */
+/** All meta limits that hold for a method.
+ *  @param limits that may have their own; NULL: none */
 static void walk_meta(request_rec *r, const rlx_server_t *sv, int method,
-                      apr_pool_t *p, rlx_plan_t *plan)
+                      apr_pool_t *p, const rlx_plan_t *limits,
+                      rlx_plan_t *plan)
 {
     walk_t walk = { plan, NULL, p, r, method, 1, 1, 0, length(sv->meta) };
 
     memset(plan, 0, sizeof(*plan));
-    hold_all(&walk, sv->meta, NULL, NULL);
+    if (sv->meta) {
+        hold_all(&walk, sv->meta, NULL, NULL);
+    }
+    for (int i = 0; limits && i < limits->n; i++) {
+        const rlx_holding_t *of = &limits->holdings[i];
+
+        if (of->rule->options->meta) {
+            hold_all(&walk, of->rule->options->meta, of->endpoint,
+                     of->declared_in);
+        }
+    }
 }
 
 void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
-                      rlx_plan_t *plan)
+                      const rlx_plan_t *limits, rlx_plan_t *plan)
 {
-    if (sv->meta_ready) {
+    if (sv->meta_ready && !limits->has_meta) {
         *plan = sv->meta_ready->plan;
     }
     else {
-        walk_meta(r, sv, method, r->pool, plan);
+        walk_meta(r, sv, method, r->pool, limits, plan);
     }
 }
 
@@ -311,7 +324,7 @@ static const rlx_ready_t *make_meta_ready(apr_pool_t *pconf,
         return NULL;
     }
     ready = apr_pcalloc(pconf, sizeof(*ready));
-    walk_meta(NULL, sv, M_GET, pconf, &ready->plan);
+    walk_meta(NULL, sv, M_GET, pconf, NULL, &ready->plan);
     ready->any_method = 1;
     return ready;
 }

@@ -30,8 +30,6 @@ FLAGS = ["application", "default", "meta", "ancestors", "descendents"]
 TAME_FLAGS = ["application", "default"]
 USERS = ["ann", "bob"]
 TICK = 64
-WITH_DEDUCT = True
-WITH_META = False
 
 
 class Maker:
@@ -77,9 +75,9 @@ class Maker:
                 limit["shared"] = r.choice(["one", "two", "X-Scope"])
             elif self.chance(0.15):
                 limit["scope"] = r.choice(["part", "X-Scope"])
-        if WITH_DEDUCT and kind != "meta" and self.chance(0.08):
+        if kind != "meta" and self.chance(0.08):
             limit["deduct_when"] = r.choice([404, 200])
-        if WITH_META and kind != "meta" and self.chance(0.06):
+        if kind != "meta" and self.chance(0.06):
             limit["meta"] = self.limit_string(3)
         return limit
 

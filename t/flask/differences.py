@@ -201,6 +201,7 @@ class Strategy:
 
     def __init__(self, strategy):
         self.strategy = strategy
+        self.refused = set()
         self.begin()
 
     def begin(self):
@@ -225,7 +226,14 @@ class Strategy:
         if not item.amount and not cost:
             NOW.add("count 0")
             return False
-        return method(item, *identifiers, cost=cost)
+        key = item.key_for(*identifiers)
+        has_room = method(item, *identifiers, cost=cost)
+        if not has_room:
+            self.refused.add(key)
+        elif not cost and key in self.refused:
+            # See _fixed_hit().
+            NOW.add("costs over the count")
+        return has_room
 
     def get_window_stats(self, item, *identifiers):
         return self.strategy.get_window_stats(item, *identifiers)
@@ -414,7 +422,8 @@ class DesignLimiter(Limiter):
             scope = limit.scope_for(request.endpoint, request.method)
             if limit.is_exempt or not key:
                 continue
-            if counters.setdefault((key, scope, limit.limit), limit) != limit:
+            counter = key, scope, limit.limit
+            if counters.setdefault(counter, limit) is not limit:
                 self.notes.add("a counter once")
         return list(counters.values())
 
