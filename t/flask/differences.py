@@ -33,13 +33,16 @@ class Notes:
 
     def meta_scope(self, label, limit):
         """`meta="LIMITS"`: "meta limits for this limit alone". Flask-Limiter's
-        all have one scope, so those with the same text are one."""
-        where = ("shared", limit["shared"], limit["limits"]) \
-            if "shared" in limit else ("limit", label)
-        self.metas.setdefault(limit["meta"], set()).add(where)
-        if len(self.metas[limit["meta"]]) > 1:
+        all have one scope, so those with the same text are one, whatever the
+        limit's scope."""
+        where = "shared " + limit["limits"] if "shared" in limit else label
+        scope = limit.get("shared") or limit.get("scope") or ""
+        self.metas.setdefault(limit["meta"], set()).add(where + scope)
+        if len(self.metas[limit["meta"]]) > 1 or scope.startswith("X-"):
             self.add("meta alone")
-        return "meta of " + repr(where)
+        return lambda _: f"meta of {where} " + (
+            request.headers.get(scope, "") if scope.startswith("X-")
+            else scope)
 
 
 NOW = Notes()       # of the side that answers
