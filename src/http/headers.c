@@ -160,12 +160,9 @@ static apr_int64_t value_at(const latest_t *latest, const char *value)
     return apr_time_sec(apr_date_parse_http(value));
 }
 
-/** An apr_table_do_callback_fn_t over Retry-After. Who adds to what is there
- *  already makes a list of it. */
-static int take_later(void *data, const char *name, const char *list)
+/** Who adds to what is there already makes a list of it. */
+static void take_later(latest_t *latest, const char *list)
 {
-    latest_t *latest = data;
-
     while (*list) {
         const char *end = value_end(list);
         const char *value = apr_pstrmemdup(latest->pool, list,
@@ -179,7 +176,25 @@ static int take_later(void *data, const char *name, const char *list)
         for (list = end; *list == ',' || apr_isspace(*list); list++) {
         }
     }
-    return 1;
+}
+
+/** Look through a table for values that are not ours.
+ *  @return how many there are */
+static int take_others(latest_t *latest, const apr_table_t *table,
+                       const char *name, const char *ours)
+{
+    const apr_array_header_t *fields = apr_table_elts(table);
+    const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
+    int n = 0;
+
+    for (int i = 0; i < fields->nelts; i++, field++) {
+        if (field->val != ours && !((field->key[0] ^ name[0]) & ~0x20)
+            && !ap_cstr_casecmp(field->key, name)) {
+            take_later(latest, field->val);
+            n++;
+        }
+    }
+    return n;
 }
 
 /** Of all that say when to come again (an error document, Header always)
@@ -195,10 +210,12 @@ static __attribute__((noinline)) void keep_later(request_rec *r,
     latest.pool = r->pool;
     latest.now_sec = rlx_seconds_up(request->now_usec);
     latest.at_sec = latest.now_sec + request->wait_sec;
-    latest.text = retry_text(r, request, manner);
-    apr_table_do(take_later, &latest, r->headers_out, name, NULL);
-    apr_table_do(take_later, &latest, r->err_headers_out, name, NULL);
-    set_field(r, name, latest.text);
+    latest.text = request->retry_after;
+    if (take_others(&latest, r->headers_out, name, request->retry_after)
+        + take_others(&latest, r->err_headers_out, name,
+                      request->retry_after)) {
+        set_field(r, name, latest.text);
+    }
 }
 
 static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
@@ -232,10 +249,11 @@ void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
     if (request->wait_sec < 1) {
         request->wait_sec = 1;
     }
+    request->retry_after = retry_text(r, request, manner);
     apr_table_setn(r->err_headers_out,
                    rlx_manner_field(manner, RLX_FIELD_RETRY_AFTER,
                                     "Retry-After"),
-                   retry_text(r, request, manner));
+                   request->retry_after);
     /* RFC 6585: a 429 must not be stored; nor any other refusal of ours. */
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }

@@ -98,6 +98,8 @@ typedef struct rlx_request_t {
     int status;
     /** Seconds after which a refused request has room, at least 1. */
     apr_int64_t wait_sec;
+    /** The same in a field; NULL: not refused. */
+    const char *retry_after;
 } rlx_request_t;
 
 /** For rlx_request_find(): look at what r was redirected from. */
