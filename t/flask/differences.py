@@ -394,15 +394,16 @@ class DesignLimiter(Limiter):
         metas = [meta for meta in runtime(all_meta) if meta.key_func()]
         if len(metas) < len(list(runtime(all_meta))):
             self.notes.add("meta without a key")
-        limits = [dataclasses.replace(
+        looked_at = [dataclasses.replace(
             limit, meta_limits=None if "meta" in exempt
             else tuple(meta for meta in limit.meta_limits or ()
                        if meta.key_func()))
-            for limit in self._without_twins(limits)]
+            for limit in limits if not limit.is_exempt and limit.key_func()]
         self._meta_limits = MetaLimits([] if "meta" in exempt else metas,
-                                       limits, self.notes)
+                                       looked_at, self.notes)
         try:
-            self._Limiter__evaluate_limits(request.endpoint, limits)
+            self._Limiter__evaluate_limits(request.endpoint,
+                                           self._without_twins(looked_at))
         except RateLimitExceeded:
             if "meta" in exempt and all_meta:
                 self.notes.add("meta exempt")
@@ -417,15 +418,12 @@ class DesignLimiter(Limiter):
                 self.notes.add("one decision")
 
     def _without_twins(self, limits):
-        """Those that are looked at. ONCE: a request that meets a counter twice
-        is charged once, Flask-Limiter hits it for each limit."""
+        """ONCE: a request that meets a counter twice is charged once,
+        Flask-Limiter hits it for each limit."""
         counters = {}
         for limit in limits:
-            key = limit.key_func()
-            scope = limit.scope_for(request.endpoint, request.method)
-            if limit.is_exempt or not key:
-                continue
-            counter = key, scope, limit.limit
+            counter = (limit.key_func(), limit.limit,
+                       limit.scope_for(request.endpoint, request.method))
             if counters.setdefault(counter, limit) is not limit:
                 self.notes.add("a counter once")
         return list(counters.values())
