@@ -9,8 +9,8 @@ from the seeds SEED, SEED+1 ..., and a file of lines:
     D  name  seed  differences that were met
     R  time in 64ths of a second  method  path  fields  answer  and unchanged
 
-Fields are name=value, joined by &; an answer is status, limit, remaining and
-reset, joined by commas, empty where there is none. Unchanged is what
+Fields are name=value, joined by &; an answer is status, limit, remaining,
+reset and the limit in words, joined by commas, empty where there is none. Unchanged is what
 Flask-Limiter answers without the differences.
 
     compare.py SEED N

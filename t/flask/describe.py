@@ -175,7 +175,7 @@ class Maker:
             if self.chance(0.4):
                 fields = self.fields()
             path = r.choice(favourites if self.chance(0.8) else places)
-            method = "POST" if self.chance(0.15) else "GET"
+            method = r.choice(["GET"] * 16 + ["POST"] * 3 + ["HEAD"])
             what = "no.txt" if self.chance(0.2) else "ok.txt"
             requests.append((time, method, f"{path}/{what}", fields))
         return requests

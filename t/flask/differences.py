@@ -14,6 +14,7 @@ from flask import current_app, request
 
 import flask_limiter._extension as extension
 from flask_limiter import ExemptionScope, Limiter, RateLimitExceeded
+from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
 from limits.limits import RateLimitItem
 from limits.storage.memory import Entry, MemoryStorage
@@ -151,7 +152,19 @@ def _lt(a, b):
     return a.get_expiry() < b.get_expiry()
 
 
+def _method_exempt(self):
+    """docs/directives.md: "`GET` covers `HEAD`, as in `<Limit>`"."""
+    method = request.method.lower()
+    if self.methods is None or method in self.methods:
+        return False
+    if method == "head" and "get" in self.methods:
+        NOW.add("HEAD is a GET")
+        return False
+    return True
+
+
 PATCHES = [
+    (RuntimeLimit, "method_exempt", property(_method_exempt)),
     (FixedWindowRateLimiter, "hit", _fixed_hit),
     (MemoryStorage, "acquire_entry", _acquire_entry),
     (MemoryStorage, "get_moving_window", _get_moving_window),

@@ -76,10 +76,19 @@ class Side:
         self.limiter.init_app(self.app)
         if description["filter"]:
             self.limiter.request_filter(is_yes(description["filter"]))
+        # Called before the limiter's own hook: that one looks at it, too.
+        self.app.after_request(self.speak)
         for route in description["routes"]:
             self.add_route(self.app, route, [])
         for blueprint in description["blueprints"]:
             self.app.register_blueprint(self.blueprint(blueprint, []))
+
+    def speak(self, response):
+        """Which limit the fields are about: several have the same count."""
+        spoken = self.limiter.current_limit
+        if spoken:
+            response.headers["X-Spoken"] = str(spoken.limit)
+        return response
 
     def options(self, limit):
         """What all ways to write a limit have in common."""
@@ -184,7 +193,8 @@ class Side:
         return made
 
     def answer(self, when, method, path, fields):
-        """The status, and what the X-RateLimit fields say or None.
+        """The status, what the X-RateLimit fields say or None, and of which
+        limit.
 
         when: in 64ths of a second, which floating point keeps exactly."""
         Clock.now = when / TICK
@@ -212,7 +222,7 @@ class Side:
             # DESIGN has no sentence on its reset, nor on that of a counter
             # where nothing is charged.
             fields[2] = None
-        return [said["status"]] + fields
+        return [said["status"]] + fields + [said.get("X-Spoken")]
 
 
 def flags_of(names):

@@ -71,6 +71,7 @@ def node_lines(node, prefix):
 def virtual_host(description, name):
     lines = ["<VirtualHost 127.0.0.1:@PORT@>", f"ServerName {name}",
              "RateLimitHeaders On",
+             'Header always set X-Spoken "expr=%{reqenv:RATELIMIT_LIMIT}"',
              f"RateLimitStrategy {description['strategy']}",
              f"RateLimitCharge {description['charge']}"]
     if description["key"]:
