@@ -199,10 +199,12 @@ class MetaLimits:
     single limits last. Asked for twice: what is tested, what is charged."""
 
     def __init__(self, general, limits, notes):
-        tested = general + [meta for limit in limits
-                            for meta in limit.meta_limits or ()]
-        self.lists = [sorted(tested, key=window_of), general]
-        if self.lists[0] != tested:
+        theirs, ours = (
+            general + [meta for limit in order for meta in
+                       limit.meta_limits or ()]
+            for order in (limits, sorted(limits, key=window_of)))
+        self.lists = [sorted(ours, key=window_of), general]
+        if self.lists[0] != theirs:
             notes.add("order of meta limits")
 
     def __iter__(self):
