@@ -9,14 +9,18 @@ use warnings FATAL => 'all';
 
 use FindBin ();
 use lib "$FindBin::Bin/lib";
+use MIME::Base64 qw(encode_base64);
 use Test::More;
 use RateLimit::Httpd ();
 
 my $h = RateLimit::Httpd->start(
     faketime => 1,
-    files    => { map { ("$_/x" => "x\n") } qw(
+    modules  => [qw(auth_basic authn_file authz_user)],
+    files    => { 'd/index.html' => "i\n",
+                  # jane, secret
+                  '../users' => "jane:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", map { ("$_/x" => "x\n") } qw(
                   one other two two/in two/cut two/free default pool swim both
-                  order all cost keys plan moving dry tries user ht/a ht/b) },
+                  order all cost keys plan moving dry tries user early ht/a ht/b) },
     conf     => <<'END');
 RateLimitHeaders On
 RateLimitKey %{req:X-Key}
@@ -86,6 +90,18 @@ LogLevel ratelimit_ext:info
 <Location "/tries">
     RateLimit "1 per day" dry_run=on meta="1 per hour"
 </Location>
+<Location "/early">
+    AuthType Basic
+    AuthName early
+    AuthBasicProvider file
+    AuthUserFile "@DIR@/users"
+    Require valid-user
+    RateLimit "1 per minute" phase=early meta="1 per hour"
+</Location>
+DirectoryIndex index.html
+<Files "index.html">
+    RateLimit "1 per minute" override_defaults=off meta="2 per hour"
+</Files>
 <Location "/user">
     RateLimit "0 per day" meta="2 per hour"
 </Location>
@@ -242,6 +258,28 @@ is(code(80000, 'a', '/ht/b'), 200, 'in each');
 is(code(80001, 'a', '/ht/a'), 429, 'refused in one');
 is(code(80061, 'a', '/ht/a'), 429, 'and blocked there');
 is(code(80061, 'a', '/ht/b'), 200, 'but not in the other');
+
+### Looked at early, and again after DirectoryIndex
+
+my @jane = (Authorization => 'Basic ' . encode_base64('jane:secret', ''));
+is(code(91000, 'a', '/early'), 401, 'before authentication: room once');
+is(code(91001, 'a', '/early', @jane), 429, 'refused');
+is(code(91061, 'a', '/early', @jane), 429, 'blocked, the password is not looked at');
+is(code(94601, 'a', '/early', @jane), 200, 'open again');
+is(code(94602, 'a', '/early', @jane), 429, 'refused, and charged once');
+is(code(94661, 'a', '/early', @jane), 429, 'blocked');
+
+sub index_code {
+    my ($after, $key, $path) = @_;
+    $h->set_time($zero + $after);
+    return $client{1}->get($path, 'X-Key' => $key)->code;
+}
+is(index_code(100000, 'a', '/d/'), 200, 'DirectoryIndex: room once');
+is(index_code(100001, 'a', '/d/'), 429, 'refused by the file');
+is(index_code(100060, 'a', '/d/'), 200, 'which is one refusal');
+is(index_code(100061, 'a', '/d/index.html'), 429, 'two');
+is(index_code(100120, 'a', '/d/'), 429, 'blocked by its meta limit');
+is(index_code(100120, 'a', '/d/other.html'), 404, 'which is of the file alone');
 
 ### Nothing to be had
 
