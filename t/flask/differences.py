@@ -8,6 +8,7 @@ word. In quotes: the sentence of the design that asks for it.
 
 import dataclasses
 import math
+import threading
 from fractions import Fraction
 
 from flask import current_app, request
@@ -17,6 +18,7 @@ from flask_limiter import ExemptionScope, Limiter, RateLimitExceeded
 from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
 from limits.limits import RateLimitItem
+from limits.storage import memory
 from limits.storage.memory import Entry, MemoryStorage
 from limits.strategies import (FixedWindowRateLimiter,
                                SlidingWindowCounterRateLimiter)
@@ -184,9 +186,8 @@ def set_differences(wanted):
 
 def set_conditions():
     """What would differ by chance, or in every answer."""
-    # What time has ended is looked for at each step, not by a thread.
-    MemoryStorage._MemoryStorage__expire_events = lambda self: None
-    MemoryStorage._MemoryStorage__schedule_expiry = lambda self: None
+    # What time has ended is looked for at each step, not by a thread too.
+    memory.threading = NoThreads
     # "X-RateLimit-Reset (epoch seconds, rounded up)": a second more in
     # Flask-Limiter where it is a whole one.
     extension.RequestLimit.reset_at = property(
@@ -212,6 +213,22 @@ class MetaLimits:
 
 
 ONCE = "One counter per (prefix, scope, key, limit, strategy)"
+
+
+class NoThreads:
+    """What MemoryStorage needs of the module threading."""
+
+    RLock = threading.RLock
+
+    class Timer:
+        def __init__(self, *_):
+            pass
+
+        def start(self):
+            pass
+
+        def is_alive(self):
+            return True
 
 
 class Strategy:
