@@ -47,8 +47,11 @@ class Maker:
                                      TAME_WINDOWS if self.tame else WINDOWS)
         count = self.random.choice([0] + [1] * 4 + list(range(1, most + 1)) * 6)
         if self.chance(0.5) and n == 1:
-            return f"{count} per {unit}"
-        return f"{count}/{n} {unit}"
+            return self.random.choice([
+                f"{count} per {unit}", f"{count}/{unit}", f"{count} PER {unit}s"])
+        return self.random.choice([
+            f"{count}/{n} {unit}", f"{count} per {n} {unit}s",
+            f" {count}per{n}{unit.capitalize()}"])
 
     def limit(self, kind):
         r = self.random
