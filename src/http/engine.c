@@ -16,6 +16,7 @@
 #include "http/breach.h"
 #include "http/counter.h"
 #include "http/environment.h"
+#include "http/failure.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/meta.h"
@@ -27,6 +28,10 @@ APLOG_USE_MODULE(ratelimit_ext);
 
 /** More counters than this do not fit the stack. */
 #define FEW 8
+
+/** In place of a status: the storage cannot answer, and the request's record
+ *  is as if it had not been asked. */
+#define UNDECIDED (-100)
 
 /** The counters that a storage is asked for in one go: those of the record's
  *  decisions from `first` on. */
@@ -97,21 +102,20 @@ static int has_room(const rlx_verdict_t *verdicts, int n)
 /** A refused request may have been charged to limits that had room for it and
  *  have none for another: when they will have is asked anew, or Retry-After
  *  would be too early for them. */
-static apr_status_t ask_when(const batch_t *batch, request_rec *r,
-                             const rlx_request_t *request)
+static void ask_when(const batch_t *batch, request_rec *r,
+                     const rlx_request_t *request)
 {
     apr_size_t n = (apr_size_t)batch->n;
     rlx_verdict_t *after = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
-    apr_status_t status = rlx_store_look(rlx_server_of(r->server)->store,
-                                         batch->counters, batch->n,
-                                         request->now_usec, after, r->pool);
+    apr_status_t status = rlx_store_look(request->store, batch->counters,
+                                         batch->n, request->now_usec, after,
+                                         r->pool);
 
     for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
         if (batch->verdicts[i].charged) {
             batch->verdicts[i].retry_at = after[i].retry_at;
         }
     }
-    return status;
 }
 
 /** Ask the storage. */
@@ -119,14 +123,14 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
                                  const rlx_request_t *request,
                                  rlx_charge_e mode)
 {
-    apr_status_t status = rlx_store_decide(rlx_server_of(r->server)->store,
-                                           mode, batch->counters, batch->n,
+    apr_status_t status = rlx_store_decide(request->store, mode,
+                                           batch->counters, batch->n,
                                            request->now_usec, batch->verdicts,
                                            r->pool);
 
     if (status == APR_SUCCESS && mode != RLX_CHARGE_ATOMIC
         && !has_room(batch->verdicts, batch->n)) {
-        status = ask_when(batch, r, request);
+        ask_when(batch, r, request);
     }
     return status;
 }
@@ -147,8 +151,6 @@ static void batch_keep(const batch_t *batch, rlx_request_t *request)
 static __attribute__((noinline)) void
 give_back(request_rec *r, rlx_request_t *request, int n)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
-
     for (int i = 0; i < n; i++) {
         rlx_decision_t *decision = &request->decisions[i];
         rlx_counter_t counter;
@@ -157,8 +159,9 @@ give_back(request_rec *r, rlx_request_t *request, int n)
             continue;
         }
         rlx_decision_counter(decision, &counter);
-        if (rlx_store_give_back(store, &counter, 1, decision->asked_at,
-                                request->now_usec, r->pool) == APR_SUCCESS) {
+        if (rlx_store_give_back(decision->store, &counter, 1,
+                                decision->asked_at, request->now_usec,
+                                r->pool) == APR_SUCCESS) {
             decision->verdict.charged = 0;
             decision->verdict.remaining += decision->cost;
         }
@@ -177,84 +180,58 @@ static const rlx_decision_t *batch_breach(const batch_t *batch,
     return NULL;
 }
 
-/** The storage cannot answer: a batch is as if it had never been. */
-static void give_up(request_rec *r, rlx_request_t *request,
-                    const batch_t *batch, apr_status_t status)
-{
-    request->n = batch->first;
-    request->result = RLX_RESULT_ERROR;
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0012)
-                  "storage %s cannot answer: the request passes",
-                  rlx_server_of(r->server)->store->shown_uri);
-}
-
 static rlx_charge_e charge_mode(const rlx_dir_t *dir)
 {
     return dir && dir->charge != RLX_UNSET ? (rlx_charge_e)dir->charge
                                            : RLX_CHARGE_ATOMIC;
 }
 
-/** Decide the counters of a batch.
- *  @return the first without room, or NULL */
-static const rlx_decision_t *decide_batch(request_rec *r,
-                                          rlx_request_t *request,
-                                          const batch_t *batch,
-                                          rlx_charge_e mode)
-{
-    apr_status_t status = batch_decide(batch, r, request, mode);
-
-    if (status != APR_SUCCESS) {
-        give_up(r, request, batch, status);
-        return NULL;
-    }
-    batch_keep(batch, request);
-    return batch_breach(batch, request);
-}
-
 /** Decide the limits of a plan that have dry_run=on: each by itself, and
- *  charged as if all of them and none of the others could refuse. */
-static __attribute__((noinline)) void
+ *  charged as if all of them and none of the others could refuse.
+ *  @return 0 if the storage cannot answer */
+static __attribute__((noinline)) int
 decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
            rlx_request_t *request, batch_t *batch,
            const rlx_decision_t *breached)
 {
     request_rec *r = counting->r;
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
     rlx_charge_e mode = charge_mode(counting->dir);
     apr_status_t status;
 
     batch->is_dry = 1;
     batch_fill(batch, counting, plan, request);
     if (!batch->n) {
-        return;
+        return 1;
     }
     status = breached && mode != RLX_CHARGE_ALL
-             ? rlx_store_look(store, batch->counters, batch->n,
+             ? rlx_store_look(request->store, batch->counters, batch->n,
                               request->now_usec, batch->verdicts, r->pool)
-             : rlx_store_decide(store, RLX_CHARGE_ALL, batch->counters,
-                                batch->n, request->now_usec, batch->verdicts,
-                                r->pool);
+             : rlx_store_decide(request->store, RLX_CHARGE_ALL,
+                                batch->counters, batch->n, request->now_usec,
+                                batch->verdicts, r->pool);
     if (status != APR_SUCCESS) {
-        give_up(r, request, batch, status);
-        return;
+        request->n = batch->first;
+        return 0;
     }
     batch_keep(batch, request);
     if (!breached && (breached = batch_breach(batch, request)) != NULL) {
         rlx_breach_spare(r, request, breached);
     }
+    return 1;
 }
 
-/** Decide what holds for r and was not decided before. */
+/** Decide what holds for r and was not decided before.
+ *  @return DECLINED, the status of the refusal, or UNDECIDED */
 static int decide(request_rec *r, const rlx_dir_t *dir,
                   rlx_request_t *request, const rlx_plan_t *plan)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
     rlx_counter_t few_counters[FEW];
     rlx_verdict_t few_verdicts[FEW];
     batch_t batch = { few_counters, few_verdicts, 0, 0, 0, 0 };
     const rlx_decision_t *breached = NULL;
     rlx_counting_t counting;
     int status = DECLINED;
+    int is_asked;
 
     if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
@@ -267,10 +244,18 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
         batch.verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
     }
     rlx_counting_begin(&counting, r, request, dir,
-                       store->provider->flags & RLX_STORAGE_WANTS_TEXT);
+                       request->store->provider->flags
+                       & RLX_STORAGE_WANTS_TEXT);
     batch_fill(&batch, &counting, plan, request);
-    if (batch.n) {
-        breached = decide_batch(r, request, &batch, charge_mode(dir));
+    is_asked = batch.n != 0;
+    if (is_asked) {
+        if (batch_decide(&batch, r, request, charge_mode(dir))
+            != APR_SUCCESS) {
+            request->n = batch.first;
+            return UNDECIDED;
+        }
+        batch_keep(&batch, request);
+        breached = batch_breach(&batch, request);
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
                           : DECLINED;
     }
@@ -278,8 +263,11 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
         && charge_mode(dir) == RLX_CHARGE_ATOMIC) {
         give_back(r, request, batch.first);
     }
-    if (batch.n_other) {
-        decide_dry(&counting, plan, request, &batch, breached);
+    /* What the others said stands without them. */
+    if (batch.n_other
+        && !decide_dry(&counting, plan, request, &batch, breached)
+        && !is_asked) {
+        return UNDECIDED;
     }
     return status;
 }
@@ -291,9 +279,12 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
                  const rlx_plan_t *plan)
 {
     int before = request->n;
-    const rlx_decision_t *breached = rlx_meta_test(r, dir, request, plan->n);
+    const rlx_decision_t *breached;
     int status = DECLINED;
 
+    if (!rlx_meta_test(r, dir, request, plan->n, &breached)) {
+        return UNDECIDED;
+    }
     if (breached) {
         status = rlx_breach_refuse(r, dir, request, breached);
         if (status != DECLINED && charge_mode(dir) == RLX_CHARGE_ATOMIC) {
@@ -304,7 +295,7 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
     if (plan->n) {
         status = decide(r, dir, request, plan);
     }
-    if (status != DECLINED) {
+    if (status != DECLINED && status != UNDECIDED) {
         rlx_meta_charge(r, request);
         if (request->closed_until) {
             /* Or Retry-After would be too early for them. */
@@ -312,6 +303,33 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
         }
     }
     return status;
+}
+
+/** Decide what holds, meta limits too.
+ *  @return DECLINED, the status of the refusal, or UNDECIDED */
+static inline int decide_all(request_rec *r, const rlx_server_t *sv,
+                             const rlx_dir_t *dir, rlx_request_t *request,
+                             const rlx_plan_t *plan)
+{
+    if (sv->meta && !(plan->exempt & RLX_EXEMPT_META)) {
+        return decide_with_meta(r, dir, request, plan);
+    }
+    return plan->n ? decide(r, dir, request, plan) : DECLINED;
+}
+
+/** The storage cannot answer: decide elsewhere, or not at all. */
+static __attribute__((noinline)) int
+decide_without(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+               rlx_request_t *request, rlx_plan_t *plan)
+{
+    int status = UNDECIDED;
+
+    if (rlx_failure_falls_back(r, request, plan)) {
+        rlx_request_get(r, plan->n);
+        status = decide_all(r, sv, dir, request, plan);
+    }
+    return status == UNDECIDED ? rlx_failure_answer(r, dir, request, plan)
+                               : status;
 }
 
 /** Not 0 if a request filter lets the request pass. */
@@ -346,7 +364,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
     rlx_request_t *request = r->prev ? rlx_request_find(r) : NULL;
     int method = request ? request->method_number : rlx_method_of(r);
     rlx_plan_t plan;
-    int status = DECLINED;
+    int status;
 
     if ((request && request->is_filtered)
         || (dir && dir->filters && is_filtered(r, dir->filters))) {
@@ -367,15 +385,14 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
         request->headers = dir->headers;
     }
     request->decided_in = r;
+    request->store = sv->store;
     if (plan.n || sv->meta) {
         /* The one place where the module reads the wall clock. */
         request->now_usec = apr_time_now();
     }
-    if (sv->meta && !(plan.exempt & RLX_EXEMPT_META)) {
-        status = decide_with_meta(r, dir, request, &plan);
-    }
-    else if (plan.n) {
-        status = decide(r, dir, request, &plan);
+    status = decide_all(r, sv, dir, request, &plan);
+    if (status == UNDECIDED) {
+        status = decide_without(r, sv, dir, request, &plan);
     }
     if (rlx_environment_is_read || status != DECLINED) {
         rlx_environment_set(r, request);
