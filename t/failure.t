@@ -248,6 +248,17 @@ up();
 $h->advance(33);
 is(ask(6, '/a', 'm'), '200 4 allowed', 'the storage knows of one refusal');
 
+# Meta limits looked at in the storage, which then fails.
+down('decide');
+is(ask(6, '/c', 'n'), $_, "between meta limits and the others: $_")
+    for '200 1 fallback', '200 0 fallback', '429 0 refused';
+$h->advance(1);
+is(ask(6, '/c', 'n'), '429 0 refused', 'the storage is asked for meta limits alone');
+is(ask(6, '/a', 'n'), '403 0 refused', 'both refusals were charged here');
+up();
+$h->advance(33);
+ask(6, '/a', 'n');
+
 ### Another storage, and limits that this server's memory would cut short
 
 my $more = sub {
