@@ -72,6 +72,7 @@ int rlx_failure_falls_back(request_rec *r, rlx_request_t *request,
     log_request(r, sv->fallback ? "is held to RateLimitFallback"
                                 : "is counted in shared memory");
     request->store = sv->local;
+    plan->usual = NULL;
     request->meta = NULL;
     note_result(request, RLX_RESULT_FALLBACK);
     if (sv->fallback) {
