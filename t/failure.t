@@ -16,7 +16,7 @@ my $zero = 1_800_000_000;
 my $h = RateLimit::Httpd->start(
     faketime => 1,
     modules  => [qw(ratelimit_toy rewrite)],
-    files    => { map({ ($_ => "$_\n") } qw(free a b c dry sorry.html)),
+    files    => { map({ ($_ => "$_\n") } qw(free a b c dry taken early sorry.html)),
                   'd/index.html' => "i\n" },
     conf     => <<'END');
 RateLimitStorage toy:// down=@DIR@/down
@@ -44,6 +44,17 @@ DirectoryIndex index.html
 </Files>
 <Location "/dry">
     RateLimit "1 per hour" dry_run=on
+</Location>
+
+<Location "/missing">
+    RateLimit "2 per hour" deduct_when="%{REQUEST_STATUS} == 404"
+</Location>
+<Location "/taken">
+    RateLimit "2 per hour" deduct_when="%{REQUEST_STATUS} == 404" reserve=on
+</Location>
+<Location "/early">
+    RateLimit "1 per hour" phase=early
+    Require all denied
 </Location>
 
 <VirtualHost 127.0.0.1:@PORT2@>
@@ -220,6 +231,17 @@ is(ask(4, '/free', 'k1'), '200 - exempt', 'none where no limit would hold');
 is(ask(4, '/b', 'friend'), '200 - exempt', 'none where a filter holds');
 is(ask(4, '/dry', 'k4'), '200 2 fallback', 'in place of any limit');
 
+is(ask(4, '/early', 'k5'), $_, "also before access control: $_")
+    for '403 2 fallback', '403 1 fallback', '403 0 fallback', '429 0 refused';
+
+### Limits with phase=early and deduct_when=
+
+is(ask(1, '/early', 'k1'), $_, "phase=early, counted here: $_")
+    for '403 0 fallback', '429 0 refused';
+is(ask(1, '/missing', 'k1'), $_, "deduct_when=, counted here: $_")
+    for '404 1 fallback', '404 0 fallback', '429 0 refused';
+is(ask(1, '/taken', 'k1'), '200 2 fallback', 'reserve=on, given back here') for 1, 2, 3;
+
 ### A storage that always answers
 
 is(ask(5, '/a', 'k1'), "200 $_ allowed", 'shm:// is not concerned') for 4, 3;
@@ -233,6 +255,7 @@ is(lines($error), 0, 'and no error');
 up();
 $h->advance(33);
 is(ask(1, '/dry', 'k1'), "200 0 $_", "dry_run=on: $_") for qw(allowed dry-run);
+is(ask(1, '/missing', 'k1'), '404 1 allowed', 'deduct_when=: the storage was charged nothing');
 
 ### Meta limits
 
@@ -304,6 +327,15 @@ is(lines(qr/look fails/), 1, 'the time to come again could not be asked for');
 is(lines(qr/RLX0051/), 2, 'which is told');
 up();
 $h->advance(61);
+
+$mark = $h->mark;
+down('give_back');
+is(ask(1, '/taken', 'late'), '200 1 allowed', 'what was reserved cannot be given back');
+up();
+$h->advance(1);
+is(ask(1, '/taken', 'late'), '200 1 allowed', 'so it stands');
+is(lines(qr/RLX0051/), 1, 'which is told');
+is(lines($error), 0, 'by a notice alone');
 
 # The storage fails between two steps of one request.
 ask(1, '/a', 'between');
