@@ -382,6 +382,22 @@ accepts("RateLimit 10/hour meta=$_")
         '2/hour burst=4 strategy=gcra';
 accepts("$_ 10/hour meta=3/hour") for qw(RateLimitDefault RateLimitApplication);
 accepts('RateLimitShared 10/hour scope=x meta=3/hour');
+refuses('RateLimit 10/hour strategy=moving-window meta=2000000000/hour', 'RateLimit (meta=) on line', '2000000000 per 1 hour');
+refuses("RateLimitFallback 10/hour $_", 'makes no sense here', 'options are key, ')
+    for 'scope=x', 'override_defaults=on', 'phase=early', 'meta=1/hour';
+accepts("RateLimitFallback $_")
+    for '10/hour', '"10/hour; 5/second" methods=POST key=%{RATELIMIT_CLIENT} cost=2 per_method=on',
+        '"%{env:PLAN}" exempt_when=false status=403 on_breach=/x error_message=x dry_run=on',
+        '10/hour name=x strategy=gcra burst=2 deduct_when=true reserve=on';
+refuses('RateLimitFallback', 'the limit string is missing');
+refuses('RateLimitFallback 10', '"10"');
+refuses("<Location /a>\nRateLimitFallback 10/hour\n</Location>", 'not allowed in a section');
+accepts("RateLimitStorageFailure $_") for qw(fallback allow deny FALLBACK Deny);
+refuses("RateLimitStorageFailure $_", qq("$_" is not fallback, allow or deny))
+    for qw(on off pass 503);
+refuses('RateLimitStorageFailure', 'takes one argument', 'fallback');
+refuses('RateLimitStorageFailure fallback size=8M', 'takes one argument');
+refuses("<Location /a>\nRateLimitStorageFailure deny\n</Location>", 'not allowed in a section');
 refuses('RateLimitMeta 10/hour burst=2', 'RateLimitMeta on line', 'strategy=gcra');
 refuses('RateLimitShared 10/hour', 'scope= is missing', 'scope=api');
 refuses('RateLimitShared 10/hour cost=2', 'scope= is missing');

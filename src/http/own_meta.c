@@ -129,6 +129,7 @@ const char *rlx_own_meta_make(const cmd_parms *cmd, rlx_rule_e kind,
     like->kind = RLX_RULE_META;
     like->options = options_like(cmd, options);
     like->of = owner_text(cmd, kind, limits, section, options);
+    like->of_kind = kind;
     like->of_options = options;
     like->owner = rlx_server_of(cmd->server);
     like->file = cmd->directive->filename;

@@ -281,19 +281,28 @@ static int has_dynamic(const apr_array_header_t *rules)
     return 0;
 }
 
-/** All meta limits that hold for a method.
- *  @param limits that may have their own; NULL: none */
+/** Put all limits of one list that hold for a method into a plan. */
+static walk_t walk_list(request_rec *r, const apr_array_header_t *rules,
+                        int method, apr_pool_t *p, rlx_plan_t *plan)
+{
+    walk_t walk = { plan, NULL, p, r, method, 1, 1, 0, length(rules) };
+
+    memset(plan, 0, sizeof(*plan));
+    if (rules) {
+        hold_all(&walk, rules, NULL, NULL);
+    }
+    return walk;
+}
+
+/** All meta limits that hold for a method: those of a server, and those of
+ *  limits that have their own. */
 static void walk_meta(request_rec *r, const rlx_server_t *sv, int method,
                       apr_pool_t *p, const rlx_plan_t *limits,
                       rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, 1, 1, 0, length(sv->meta) };
+    walk_t walk = walk_list(r, sv->meta, method, p, plan);
 
-    memset(plan, 0, sizeof(*plan));
-    if (sv->meta) {
-        hold_all(&walk, sv->meta, NULL, NULL);
-    }
-    for (int i = 0; limits && i < limits->n; i++) {
+    for (int i = 0; i < limits->n; i++) {
         const rlx_holding_t *of = &limits->holdings[i];
 
         if (of->rule->options->meta) {
@@ -314,6 +323,12 @@ void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
     }
 }
 
+void rlx_resolve_fallback(request_rec *r, const rlx_server_t *sv, int method,
+                          rlx_plan_t *plan)
+{
+    walk_list(r, sv->fallback, method, r->pool, plan);
+}
+
 /** The same, known beforehand unless they depend on the request. */
 static const rlx_ready_t *make_meta_ready(apr_pool_t *pconf,
                                           const rlx_server_t *sv)
@@ -324,7 +339,7 @@ static const rlx_ready_t *make_meta_ready(apr_pool_t *pconf,
         return NULL;
     }
     ready = apr_pcalloc(pconf, sizeof(*ready));
-    walk_meta(NULL, sv, M_GET, pconf, NULL, &ready->plan);
+    walk_list(NULL, sv->meta, M_GET, pconf, &ready->plan);
     ready->any_method = 1;
     return ready;
 }
