@@ -35,10 +35,11 @@ def answers(seed, n, begin):
     description = maker.description()
     requests = maker.requests(description, n)
     requests = [(begin + time, *rest) for time, *rest in requests]
-    changed, unchanged = Side(description, True), None
+    # One after the other: some differences are made to classes.
+    changed = Side(description, True)
     rows = [(*one, changed.answer(*one)) for one in requests]
     unchanged = Side(description, False)
-    rows = [(*one, unchanged.answer(*one[:4])) for one in rows]
+    rows = [(*row, unchanged.answer(*row[:4])) for row in rows]
     return description, rows, sorted(changed.notes.found)
 
 

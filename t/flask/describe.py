@@ -10,8 +10,9 @@ a Flask app of it, httpd_side.py a virtual host.
     blueprint: {"name", "limits": [limit], "exempt": None or [flag],
                 "index": has a view of its own, "routes", "blueprints"}
     route:     {"name", "limits": [limit], "exempt": None or [flag]}
-    limit:     {"limits": "2/second;5/minute", or None: "dynamic" names the
-                request's field that says, and more; see random_limit()}
+    limit:     {"limits": "2/second;5/minute", and what Maker.limit() adds;
+                "dynamic" names the request's field that says in its place}
+Where a value begins with "X-", it is the field of that name.
 
 A request is (time in 64ths of a second, method, path, {field: value}).
 """

@@ -345,7 +345,7 @@ def resolve(sections, defaults, application):
 
 
 class DesignManager(LimitManager):
-    """What a request's limits are, and in which order."""
+    """The server's limits, one of which may be malformed; see runtime()."""
 
     @property
     def application_limits(self):
@@ -357,12 +357,14 @@ class DesignManager(LimitManager):
 
 
 class DesignLimiter(Limiter):
+    """A limiter with the differences. `sections`: of each view, what stands
+    in its sections, outermost first."""
+
     def __init__(self, *arguments, notes, **named):
         super().__init__(*arguments, **named)
         self.limit_manager.__class__ = DesignManager
         self.sections = {}
         self.notes = notes
-        self.seen = None
 
     def init_app(self, app):
         super().init_app(app)
@@ -382,15 +384,17 @@ class DesignLimiter(Limiter):
             if self._meta_limits:
                 NOW.add("filters and meta limits")
             return
-        is_marked = any(extension.get_qualified_name(view) in
-                        self._marked_for_limiting for view in
-                        [current_app.view_functions[request.endpoint]])
+        view = current_app.view_functions[request.endpoint]
+        is_marked = (extension.get_qualified_name(view)
+                     in self._marked_for_limiting)
         if in_middleware and is_marked:
             return
         self._limiter.begin()
         self._decide(name, is_marked, callable_name)
 
     def _decide(self, name, is_marked, callable_name):
+        """Decide what holds, and note where that is not what Flask-Limiter
+        would hold."""
         manager = self.limit_manager
         theirs = set()
         if is_marked and not (ExemptionScope.APPLICATION
