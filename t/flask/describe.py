@@ -31,6 +31,8 @@ FLAGS = ["application", "default", "meta", "ancestors", "descendents"]
 TAME_FLAGS = ["application", "default"]
 USERS = ["ann", "bob"]
 TICK = 64
+# No view and no section is there.
+NOWHERE = "/nowhere"
 
 
 class Maker:
@@ -179,6 +181,7 @@ class Maker:
             if self.chance(0.4):
                 fields = self.fields()
             path = r.choice(favourites if self.chance(0.8) else places)
+            path = NOWHERE if self.chance(0.02) else path
             method = r.choice(["GET"] * 16 + ["POST"] * 3 + ["HEAD"])
             what = "no.txt" if self.chance(0.2) else "ok.txt"
             requests.append((time, method, f"{path}/{what}", fields))

@@ -323,7 +323,7 @@ def resolve(sections, defaults, application):
 
     "A section's own limits always apply to it": in Flask-Limiter any flag
     takes a view's own limits from it, and META or DESCENDENTS a blueprint's."""
-    *outer, inner = sections
+    *outer, inner = sections or [{"limits": [], "exempt": ()}]
     exempt = set(inner["exempt"])
     for section in outer:
         if "descendents" in section["exempt"]:
@@ -379,6 +379,8 @@ class DesignLimiter(Limiter):
         limit of any kind is looked at": Flask-Limiter looks at meta limits."""
         global NOW
         NOW = self.notes
+        if request.endpoint == "nowhere":
+            NOW.add("unmatched")
         name = request.endpoint.split(".")[-1]
         if any(passes() for passes in self._request_filters):
             if self._meta_limits:

@@ -9,7 +9,7 @@ import time
 import flask
 from flask import request
 
-from describe import TICK
+from describe import NOWHERE, TICK
 from differences import (DesignLimiter, Notes, set_conditions,
                          set_differences)
 from flask_limiter import (ApplicationLimit, ExemptionScope, Limit, Limiter,
@@ -85,6 +85,10 @@ class Side:
         self.limiter.init_app(self.app)
         if description["filter"]:
             self.limiter.request_filter(is_yes(description["filter"]))
+        if is_changed:
+            # "`RateLimitApplication` limits apply in any case": no limit of
+            # Flask-Limiter holds where there is no view.
+            self.add_view(self.app, "nowhere", NOWHERE, self.view("nowhere"), [])
         # Called before the limiter's own hook: that one looks at it, too.
         self.app.after_request(self.speak)
         for route in description["routes"]:
