@@ -15,6 +15,7 @@
 #include "http/config.h"
 #include "http/engine.h"
 #include "http/headers.h"
+#include "http/htaccess.h"
 #include "http/key.h"
 #include "http/lifecycle.h"
 #include "http/refusal.h"
@@ -37,6 +38,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_post_config(rlx_lifecycle_post_config, NULL, NULL,
                         APR_HOOK_MIDDLE);
     ap_hook_child_init(rlx_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_perdir_config(rlx_htaccess_check, NULL, NULL,
+                               APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
     ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     rlx_key_register(p);

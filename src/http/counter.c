@@ -13,6 +13,7 @@
 
 #include "http_log.h"
 
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 #include "http/manner.h"
 #include "http/once.h"
@@ -65,22 +66,26 @@ static rlx_id_t endpoint_id(rlx_counting_t *counting,
     return counting->endpoint_id;
 }
 
-/** Not 0 if the storage keeps no log of as many requests as a limit counts. */
-static int is_too_long(const rlx_counting_t *counting, const rlx_rule_t *rule)
+/** Not 0 if no log is kept of as many requests as a limit counts. */
+static int is_too_long(const rlx_counting_t *counting,
+                       const rlx_holding_t *holding)
 {
     const rlx_store_t *store = counting->sv->store;
+    const rlx_limit_t *limit = &holding->rule->limit[RLX_MOVING_WINDOW];
+    apr_pool_t *p = counting->r->pool;
 
-    return store->provider->refuses(store->instance,
-                                    &rule->limit[RLX_MOVING_WINDOW],
-                                    counting->r->pool) != NULL;
+    return store->provider->refuses(store->instance, limit, p)
+           || (holding->declared_in && holding->declared_in->htaccess_depth
+               && rlx_htaccess_refuses(limit, p));
 }
 
 /** The strategy that a rule is counted by. An umbrella has one counter over
  *  its server, so it keeps to the strategy of the server that declares it
  *  whatever a section says. */
 static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
-                                  const rlx_rule_t *rule)
+                                  const rlx_holding_t *holding)
 {
+    const rlx_rule_t *rule = holding->rule;
     const rlx_dir_t *dir = counting->dir;
 
     if (rule->options->strategy != RLX_UNSET) {
@@ -94,7 +99,8 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
     }
     /* Which limits a section's strategy meets is known only now: a log that
      * the storage would cut short is counted in two windows. */
-    if (dir->strategy == RLX_MOVING_WINDOW && is_too_long(counting, rule)) {
+    if (dir->strategy == RLX_MOVING_WINDOW
+        && is_too_long(counting, holding)) {
         return RLX_SLIDING_WINDOW_COUNTER;
     }
     return (rlx_strategy_e)dir->strategy;
@@ -151,8 +157,8 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
         break;
     case RLX_RULE_SHARED:
         id = rule->owner->id;
-        if (holding->declared_in && holding->declared_in->is_htaccess) {
-            id = rlx_id_mix(id, holding->declared_in->id);
+        if (holding->declared_in && holding->declared_in->tree_name) {
+            id = rlx_id_mix(id, holding->declared_in->tree);
         }
         break;
     default:
@@ -204,6 +210,7 @@ static const char *part(apr_pool_t *p, const char *text)
 
 /** Fill in the readable parts of a counter's name. */
 static void give_text(const rlx_counting_t *counting,
+                      const rlx_holding_t *holding,
                       const rlx_decision_t *decision, rlx_counter_t *counter)
 {
     static const char *const kinds[] = { "endpoint", "shared", "endpoint",
@@ -211,13 +218,16 @@ static void give_text(const rlx_counting_t *counting,
     const rlx_rule_t *rule = decision->rule;
     const rlx_options_t *options = rule->options;
     request_rec *r = counting->r;
+    const char *tree = rule->kind == RLX_RULE_SHARED && holding->declared_in
+                       ? holding->declared_in->tree_name : NULL;
     const rlx_server_t *sv = rlx_rule_is_umbrella(rule)
                              || rule->kind == RLX_RULE_SHARED
                              ? rule->owner : counting->sv;
     const char *where = rlx_rule_is_umbrella(rule)
                         ? "" : rlx_decision_scope(r, decision);
     const char *more = options->scope && rule->kind != RLX_RULE_SHARED
-                       ? rlx_value_of(r, options->scope) : "";
+                       ? rlx_value_of(r, options->scope)
+                       : tree ? tree : "";
     const char *method = options->per_method ? counting->request->method : "";
 
     counter->scope = apr_pstrcat(r->pool, sv->key_prefix
@@ -282,7 +292,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
 {
     const rlx_rule_t *rule = holding->rule;
     const rlx_options_t *options = rule->options;
-    rlx_strategy_e strategy = strategy_of(counting, rule);
+    rlx_strategy_e strategy = strategy_of(counting, holding);
     rlx_key_t own;
     const rlx_key_t *key = key_of(counting, options, &own);
 
@@ -306,7 +316,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
     if (counting->wants_text) {
-        give_text(counting, decision, counter);
+        give_text(counting, holding, decision, counter);
         decision->scope = counter->scope;
         decision->scope_len = counter->scope_len;
     }

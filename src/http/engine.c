@@ -17,6 +17,7 @@
 #include "http/counter.h"
 #include "http/environment.h"
 #include "http/headers.h"
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 #include "http/meta.h"
 #include "http/plan_text.h"
@@ -387,7 +388,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
     rlx_resolve(r, sv, dir, method, &plan);
     request = rlx_request_get(r, plan.n);
     /* What is served for a refusal is never refused. */
-    if (request->refused_in) {
+    if (request->refused_in && !rlx_htaccess_goes_on(r, request, &plan)) {
         rlx_environment_set(r, request);
         return DECLINED;
     }

@@ -5,6 +5,7 @@
  */
 
 #include "http/dynamic.h"
+#include "http/htaccess.h"
 #include "http/parse.h"
 #include "http/rule.h"
 
@@ -45,7 +46,12 @@ static apr_array_header_t *rules_here(const cmd_parms *cmd, rlx_rule_e kind,
                                 : &sv->application;
 
     if (kind == RLX_RULE_SECTION || kind == RLX_RULE_SHARED) {
-        return rlx_section_here(cmd, dir)->rules;
+        rlx_section_t *section = rlx_section_here(cmd, dir);
+
+        if (kind == RLX_RULE_SHARED && section->htaccess_depth) {
+            rlx_section_know_tree(cmd, section);
+        }
+        return section->rules;
     }
     if (!*list) {
         *list = apr_array_make(cmd->pool, 2, sizeof(rlx_rule_t *));
@@ -96,7 +102,11 @@ static const char *check_kept(const cmd_parms *cmd, const rlx_limit_t *limits,
         const char *why;
 
         limit.strategy = (rlx_strategy_e)options->strategy;
-        why = store->provider->refuses(store->instance, &limit, cmd->pool);
+        why = rlx_htaccess_refuses(&limit, cmd->pool);
+        if (!why) {
+            why = store->provider->refuses(store->instance, &limit,
+                                           cmd->pool);
+        }
         if (why) {
             return rlx_wrong(cmd, "%s", why);
         }
@@ -130,12 +140,15 @@ const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)
     if (error) {
         return error;
     }
+    if (rlx_in_htaccess(cmd)) {
+        rlx_htaccess_note_limits(cmd, dynamic ? RLX_HTACCESS_DYNAMIC : n);
+    }
     rules = rules_here(cmd, kind, dir);
     if (dynamic) {
         rlx_rule_t *rule = make_rule(cmd, kind, NULL, options);
 
         rule->dynamic = rlx_dynamic_make(cmd->pool, dynamic,
-                                         !rlx_in_htaccess(cmd));
+                                         rlx_in_htaccess(cmd));
         APR_ARRAY_PUSH(rules, rlx_rule_t *) = rule;
     }
     for (int i = 0; i < n; i++) {

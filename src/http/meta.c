@@ -14,6 +14,7 @@
 
 #include "http/breach.h"
 #include "http/counter.h"
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -195,7 +196,9 @@ void rlx_meta_charge(request_rec *r, rlx_request_t *request)
 {
     const rlx_meta_t *meta = request->meta;
 
-    if (!meta->n || !ask(r, request, meta, 0)) {
+    /* Or any file could shut its visitors out of the whole server. */
+    if (!meta->n || rlx_htaccess_alone_refused(request)
+        || !ask(r, request, meta, 0)) {
         return;
     }
     /* What had room for this breach may have none for another. */

@@ -5,6 +5,7 @@
  * they make sense and how they are read; error sentences come of it too.
  */
 
+#include "http/htaccess.h"
 #include "http/manner.h"
 #include "http/parse.h"
 
@@ -177,10 +178,7 @@ static const char *read_override(reading_t *reading, const char *text)
 
     if (!error && reading->options->override_defaults
         && rlx_in_htaccess(reading->cmd)) {
-        return rlx_wrong(reading->cmd, "override_defaults=%s is not allowed "
-                         "in .htaccess: limits there are added to all others; "
-                         "only off is accepted",
-                         rlx_shown(reading->cmd->pool, text));
+        rlx_htaccess_note_beyond(reading->cmd, "override_defaults=on");
     }
     return error;
 }

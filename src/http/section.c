@@ -5,6 +5,7 @@
  * record of it.
  */
 
+#include "http/htaccess.h"
 #include "http/parse.h"
 
 #include "apr_strings.h"
@@ -108,6 +109,18 @@ static const char *name_here(const cmd_parms *cmd)
     return name ? name : "";
 }
 
+/** The id of a section's name. */
+static rlx_id_t id_of(const char *name)
+{
+    return rlx_id_of(rlx_secret(), RLX_ID_SECTION, name, strlen(name));
+}
+
+void rlx_section_know_tree(const cmd_parms *cmd, rlx_section_t *section)
+{
+    section->tree_name = htaccess_text(cmd->directive, cmd->pool);
+    section->tree = id_of(section->tree_name);
+}
+
 rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir)
 {
     const ap_directive_t *d = cmd->directive;
@@ -119,12 +132,15 @@ rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir)
     }
     section = dir->own = apr_pcalloc(cmd->pool, sizeof(*section));
     section->name = name_here(cmd);
-    section->id = rlx_id_of(rlx_secret(), RLX_ID_SECTION, section->name,
-                            strlen(section->name));
+    section->id = id_of(section->name);
     section->rules = apr_array_make(cmd->pool, 1, sizeof(rlx_rule_t *));
-    section->is_htaccess = rlx_in_htaccess(cmd);
     section->settings = dir;
-    d = d->parent && !section->is_htaccess ? d->parent : d;
+    if (rlx_in_htaccess(cmd)) {
+        section->htaccess_depth = rlx_htaccess_depth(cmd);
+    }
+    else if (d->parent) {
+        d = d->parent;
+    }
     section->file = d->filename;
     section->line = d->line_num;
 
@@ -132,7 +148,7 @@ rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir)
     chain->section = section;
     dir->chain = chain;
 
-    if (!section->is_htaccess) {
+    if (!section->htaccess_depth) {
         apr_array_header_t **list = &rlx_server_of(cmd->server)->sections;
 
         if (!*list) {
@@ -167,9 +183,12 @@ const char *rlx_check_place(const cmd_parms *cmd, unsigned int where)
                          "a limit hold for some methods alone");
     }
     if (rlx_in_htaccess(cmd)) {
-        return where & RLX_IN_HTACCESS
-               ? NULL : rlx_wrong(cmd, "not allowed in .htaccess; it stands "
-                                  "%s", places(where));
+        if (!(where & RLX_IN_HTACCESS)) {
+            return rlx_wrong(cmd, "not allowed in .htaccess; it stands %s",
+                             places(where));
+        }
+        rlx_htaccess_note(cmd);
+        return NULL;
     }
     if (!cmd->path && !(where & RLX_IN_SERVER)) {
         return rlx_wrong(cmd, "not allowed outside of sections; it stands %s, "
