@@ -104,6 +104,7 @@ END
                    'RateLimit 1/second cost=%{file:/etc/passwd}',
                    'RateLimit 1/second error_message=%{file:/etc/passwd}',
                    'RateLimit %{file:/etc/passwd}'),
+                  [ q(RateLimit 1/second deduct_when="-f '/etc/passwd'"), 'is not a valid condition' ],
                   (map { [ qq(RateLimit 1/second exempt_when="$_"), 'is not a valid condition' ] }
                    q(file('/etc/passwd') =~ /root/), q(filesize('/etc/passwd') -gt 0),
                    q(-f '/etc/passwd'), q(-d '/etc'), q(-e '/etc/passwd'), q(-s '/etc/passwd'),

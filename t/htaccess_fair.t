@@ -81,6 +81,8 @@ END
         'other/.htaccess' => "RateLimit 0/second on_breach=/site/page.html\n", 'other/x' => 'x',
         'doc/.htaccess' => "RateLimit 0/second\nErrorDocument 429 /doc/page.html\n",
         'doc/x' => 'x', 'doc/page.html' => 'what you want',
+        'early/.htaccess' => $page =~ s/site/early/r =~ s/$/ phase=early/r,
+        'early/x' => 'x', 'early/page.html' => 'what you want',
         'twice/.htaccess' => <<'END', 'twice/x' => 'x', 'twice/page.html' => 'what you want',
 RateLimit 0/second on_breach=/twice/page.html
 <Files "page.html">
@@ -120,6 +122,8 @@ END
               [ 'page page -', '404 404 404' ], 'also application limits: two were left');
     is_deeply([ $bodies->('/other/x', 4, '10.7.0.2') ],
               [ 'page page page -', '429 429 429 429' ], 'in another directory');
+    is_deeply([ $bodies->('/early/x', 4, '10.7.0.8') ],
+              [ 'page page page -', '404 404 404 404' ], 'refused before access control');
     is_deeply([ $bodies->('/doc/x', 4, '10.7.0.3') ],
               [ 'page page page -', '429 429 429 429' ], 'by ErrorDocument');
     is_deeply([ $bodies->('/twice/x', 4, '10.7.0.4') ],

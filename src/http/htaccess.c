@@ -419,7 +419,8 @@ static void forget(rlx_request_t *request)
     for (int i = 0; i < request->n; i++) {
         rlx_decision_t *decision = &request->decisions[i];
 
-        if (!decision->verdict.charged && !is_added(request, decision)) {
+        if (!decision->verdict.charged && !decision->is_pending
+            && !is_added(request, decision)) {
             continue;
         }
         if (request->breached == decision) {
@@ -449,5 +450,6 @@ int rlx_htaccess_goes_on(request_rec *r, rlx_request_t *request,
     }
     plan->holdings = kept;
     plan->n = n;
+    plan->usual = NULL;
     return 1;
 }
