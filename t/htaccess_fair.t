@@ -236,4 +236,65 @@ END
     is(codes($httpd, ['/moving/x'], %who), '200', 'as sliding-window-counter does');
 }
 
+### What a child remembers of files
+
+{
+    my $httpd = RateLimit::Httpd->start(children => 1, faketime => 1, files => {
+        'a/.htaccess' => '', 'a/x' => 'x', 'a/y' => 'y',
+    }, conf => $trusted . <<'END');
+<Directory "@DOCROOT@">
+    AllowOverride Limit
+</Directory>
+<VirtualHost *:@PORT@>
+    DocumentRoot "@DOCROOT@"
+</VirtualHost>
+<VirtualHost *:@PORT2@>
+    DocumentRoot "@DOCROOT@"
+</VirtualHost>
+END
+    my $set = sub { $httpd->write('a/.htaccess', $_[0]) };
+    my $four = [ ('/a/x') x 4 ];
+    for (1 .. 2) {
+        $set->("RateLimit 2/minute\n");
+        is(codes($httpd, $four), '200 200 429 429', 'a line');
+        $set->("RateLimit 3/minute\n");
+        is(codes($httpd, $four), '200 200 200 429', 'another in its place');
+        $set->("RateLimit 3/minute methods=POST\n");
+        is(codes($httpd, $four), '200 200 200 200', 'with an option');
+        $set->("\nRateLimit 2/minute\n");
+        is(codes($httpd, $four), '200 200 429 429', 'a line further down');
+        $set->("RateLimitShared 2/minute scope=s\n");
+        is(codes($httpd, $four), '200 200 429 429', 'of another directive');
+        $set->("RateLimit 2/fortnight\n");
+        is(codes($httpd, $four), '500 500 500 500', 'a wrong one');
+        $set->('');
+        is(codes($httpd, $four), '200 200 200 200', 'none');
+        $set->("<Files y>\nRateLimit 1/minute\n</Files>\n");
+        is(codes($httpd, [qw(/a/x /a/y /a/x /a/y)]), '200 200 200 429', 'in Files');
+        $set->("<Files x>\nRateLimit 1/minute\n</Files>\n");
+        is(codes($httpd, [qw(/a/x /a/y /a/x /a/y)]), '200 200 429 200', 'in others');
+        $set->(qq(RateLimit 2/minute key=%{req:X-Who} exempt_when="%{req:X-Free} == 'yes'"\n));
+        my $who = "who$_";
+        is(codes($httpd, [ ('/a/x') x 3 ], 'X-Who' => $who), '200 200 429', 'expressions');
+        is(codes($httpd, ['/a/x'], 'X-Who' => "other$_"), '200', 'for each request');
+        is(codes($httpd, ['/a/x'], 'X-Who' => $who, 'X-Free' => 'yes'), '200', 'conditions');
+        is(codes($httpd, ['/a/x'], 'X-Who' => $who, 'X-Free' => 'no'), '429', 'too');
+        $httpd->advance(60);
+    }
+    $set->("RateLimitShared 2/minute scope=s\nRateLimit 7/minute key=b\n");
+    my @codes = map { [ map { $_->code } $httpd->client($_)->get('/a/x'),
+                        $httpd->client($_)->get('/a/x'), $httpd->client($_)->get('/a/x') ] } 1, 2;
+    is_deeply(\@codes, [ [ 200, 200, 429 ], [ 200, 200, 429 ] ],
+              'the same file in two virtual hosts has counters of each');
+    # More lines than are remembered.
+    for my $round (1 .. 40) {
+        $set->(join '', map { "RateLimit ${round}0$_/year\n" } 1 .. 32);
+        codes($httpd, ['/a/x']) eq '200' or fail("round $round");
+    }
+    $set->("RateLimit 2/hour\nRateLimit 3/hour\n");
+    is(codes($httpd, $four), '200 200 429 429', 'the rest is read each time') for 1 .. 2;
+    my %got = %{ $httpd->client->parallel(8, 40, '/a/x') };
+    is_deeply(\%got, { 200 => 2, 429 => 38 }, 'by several threads');
+}
+
 done_testing();

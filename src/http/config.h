@@ -177,9 +177,8 @@ typedef struct rlx_section_t {
     apr_array_header_t *rules;
     /** RLX_EXEMPT_ bits. */
     unsigned int exempt;
-    /** From a .htaccess file: how many directories deep that is, "/" being 1.
-     *  Else 0. */
-    int htaccess_depth;
+    /** Not 0: from a .htaccess file. */
+    int is_htaccess;
     /** From a .htaccess file with RateLimitShared: the file's directory, whose
      *  tree keeps shared scopes to itself, and its id. Else NULL. */
     const char *tree_name;

@@ -75,7 +75,7 @@ static int is_too_long(const rlx_counting_t *counting,
     apr_pool_t *p = counting->r->pool;
 
     return store->provider->refuses(store->instance, limit, p)
-           || (holding->declared_in && holding->declared_in->htaccess_depth
+           || (holding->declared_in && holding->declared_in->is_htaccess
                && rlx_htaccess_refuses(limit, p));
 }
 

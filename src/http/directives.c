@@ -118,7 +118,7 @@ static const char *set_endpoint(cmd_parms *cmd, void *conf, const char *arg)
         error = rlx_value_parse(cmd, "", arg, &value);
     }
     if (!error) {
-        rlx_section_here(cmd, conf)->endpoint = value;
+        rlx_section_here(cmd, conf, NULL, NULL)->endpoint = value;
     }
     return error;
 }
@@ -211,7 +211,7 @@ static const char *set_exempt(cmd_parms *cmd, void *conf, int argc,
     if (rlx_in_htaccess(cmd)) {
         rlx_htaccess_note_beyond(cmd, NULL);
     }
-    section = rlx_section_here(cmd, conf);
+    section = rlx_section_here(cmd, conf, NULL, NULL);
     section->exempt = bits ? section->exempt | bits : 0;
     return NULL;
 }

@@ -18,7 +18,6 @@
 #include "http_log.h"
 #include "apr_strings.h"
 
-#include "http/environment.h"
 #include "http/log_tags.h"
 #include "http/parse.h"
 
@@ -36,7 +35,6 @@ struct allow_t {
 
 /** What a .htaccess file wants; each <Files> and <If> in it by itself. */
 typedef struct wants_t {
-    int depth;
     /** The first directive of the module. */
     const ap_directive_t *first;
     /** The first that only All allows, and what of it, as for
@@ -67,12 +65,14 @@ static const rlx_choice_t allowances[] = {
 
 /* Reading */
 
-static int count_slashes(const char *path)
+/** How deep a file or, with a slash at its end, a directory is. "/" is 1. */
+static int depth_of(const char *path)
 {
     int n = 0;
 
-    for (; *path; path++) {
-        n += *path == '/';
+    while ((path = ap_strchr_c(path, '/')) != NULL) {
+        path++;
+        n++;
     }
     return n;
 }
@@ -89,7 +89,7 @@ static int section_depth(const cmd_parms *cmd)
     }
     args = section->args;
     return strcmp(ap_getword_conf(cmd->temp_pool, &args), "~")
-           ? count_slashes(cmd->path) : 0;
+           ? depth_of(cmd->path) : 0;
 }
 
 const char *rlx_set_allow_override(cmd_parms *cmd, void *conf,
@@ -139,15 +139,9 @@ void rlx_htaccess_note(const cmd_parms *cmd)
     }
     made = apr_pcalloc(cmd->pool, sizeof(*made));
     made->wants.first = cmd->directive;
-    made->wants.depth = count_slashes(cmd->directive->filename);
     made->read.wants = &made->wants;
     made->htaccess.read = &made->read;
     dir->htaccess = &made->htaccess;
-}
-
-int rlx_htaccess_depth(const cmd_parms *cmd)
-{
-    return wants_here(cmd)->depth;
 }
 
 void rlx_htaccess_note_beyond(const cmd_parms *cmd, const char *what)
@@ -244,11 +238,16 @@ rlx_htaccess_t *rlx_htaccess_merge(apr_pool_t *p, rlx_htaccess_t *outer,
 
 /* Comparing */
 
-/** What holds for a file that is so deep; NULL: the default. */
-static const allow_t *allow_at(const rlx_dir_t *dir, int depth)
+/** What holds for a file; NULL: the default. */
+static const allow_t *allow_for(const rlx_dir_t *dir, const char *file)
 {
     const allow_t *allow = dir && dir->htaccess ? dir->htaccess->allow : NULL;
+    int depth;
 
+    if (!allow || !allow->depth) {
+        return allow;
+    }
+    depth = depth_of(file);
     while (allow && allow->depth > depth) {
         allow = allow->outer;
     }
@@ -259,10 +258,10 @@ int rlx_htaccess_is_added(const rlx_dir_t *dir, const rlx_section_t *section)
 {
     const allow_t *allow;
 
-    if (!section || !section->htaccess_depth) {
+    if (!section || !section->is_htaccess) {
         return 0;
     }
-    allow = allow_at(dir, section->htaccess_depth);
+    allow = allow_for(dir, section->file);
     return !allow || allow->value != RLX_ALLOW_ALL;
 }
 
@@ -277,7 +276,7 @@ static const char *origin(apr_pool_t *p, const allow_t *allow)
 static int check_one(request_rec *r, const rlx_dir_t *dir,
                      const wants_t *wants)
 {
-    const allow_t *allow = allow_at(dir, wants->depth);
+    const allow_t *allow = allow_for(dir, wants->first->filename);
     int value = allow ? allow->value : RLX_ALLOW_ADD;
     const ap_directive_t *d = value == RLX_ALLOW_NONE ? wants->first
                               : wants->beyond;
@@ -381,7 +380,12 @@ static __attribute__((noinline)) int check(request_rec *r)
 
 int rlx_htaccess_check(request_rec *r)
 {
-    return rlx_environment_has_htaccess(r) ? check(r) : DECLINED;
+    for (const struct htaccess_result *h = r->htaccess; h; h = h->next) {
+        if (h->htaccess) {
+            return check(r);
+        }
+    }
+    return DECLINED;
 }
 
 /* Refusals by what was added */

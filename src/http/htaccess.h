@@ -44,9 +44,6 @@ const char *rlx_set_allow_override(cmd_parms *cmd, void *conf,
  *  that may; rlx_check_place() does it. */
 void rlx_htaccess_note(const cmd_parms *cmd);
 
-/** How many directories deep the file that is being read is, "/" being 1. */
-int rlx_htaccess_depth(const cmd_parms *cmd);
-
 /** Note that it does what only RateLimitAllowOverride All allows.
  *  @param what that, "override_defaults=on"; NULL: the directive itself */
 void rlx_htaccess_note_beyond(const cmd_parms *cmd, const char *what);

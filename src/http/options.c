@@ -5,7 +5,6 @@
  * they make sense and how they are read; error sentences come of it too.
  */
 
-#include "http/htaccess.h"
 #include "http/manner.h"
 #include "http/parse.h"
 
@@ -201,14 +200,8 @@ static const char *read_status(reading_t *reading, const char *text)
 
 static const char *read_override(reading_t *reading, const char *text)
 {
-    const char *error = rlx_flag(reading->cmd, "override_defaults=", text,
-                                 &reading->options->override_defaults);
-
-    if (!error && reading->options->override_defaults
-        && rlx_in_htaccess(reading->cmd)) {
-        rlx_htaccess_note_beyond(reading->cmd, "override_defaults=on");
-    }
-    return error;
+    return rlx_flag(reading->cmd, "override_defaults=", text,
+                    &reading->options->override_defaults);
 }
 
 static const char *read_strategy(reading_t *reading, const char *text)

@@ -129,7 +129,7 @@ static int hold_all(walk_t *walk, const apr_array_header_t *rules,
 static const rlx_section_t *endpoint_for(const walk_t *walk,
                                          const rlx_section_t *section)
 {
-    return section->htaccess_depth ? section : walk->plan->endpoint;
+    return section->is_htaccess ? section : walk->plan->endpoint;
 }
 
 /** The innermost section: what stands there holds in any case. */
@@ -186,8 +186,8 @@ static void visit_sections(walk_t *walk, const rlx_chain_t *chain)
 
     for (const rlx_chain_t *c = chain; c; c = c->outer) {
         walk->room += c->section->rules->nelts;
-        has_htaccess |= c->section->htaccess_depth;
-        if (!walk->plan->endpoint && !c->section->htaccess_depth) {
+        has_htaccess |= c->section->is_htaccess;
+        if (!walk->plan->endpoint && !c->section->is_htaccess) {
             walk->plan->endpoint = c->section;
         }
     }
