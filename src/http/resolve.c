@@ -163,12 +163,18 @@ static void visit_outer(walk_t *walk, const rlx_section_t *section)
     }
 }
 
-/** Limits that .htaccess files may only add come on top of all others, and
- *  change nothing of those. */
+/** Not 0 if a section is of a .htaccess file that may only add. */
+static int is_added(const walk_t *walk, const rlx_section_t *section)
+{
+    return section->is_htaccess && rlx_htaccess_is_added(walk->dir, section);
+}
+
+/** Limits of such files come on top of all others, and change nothing of
+ *  those. */
 static void visit_added(walk_t *walk, const rlx_chain_t *chain)
 {
     for (; chain; chain = chain->outer) {
-        if (rlx_htaccess_is_added(walk->dir, chain->section)) {
+        if (is_added(walk, chain->section)) {
             hold_all(walk, chain->section->rules, chain->section,
                      chain->section);
         }
@@ -195,7 +201,7 @@ static void visit_sections(walk_t *walk, const rlx_chain_t *chain)
         visit_added(walk, chain);
     }
     for (const rlx_chain_t *c = chain; c; c = c->outer) {
-        if (rlx_htaccess_is_added(walk->dir, c->section)) {
+        if (is_added(walk, c->section)) {
             continue;
         }
         if (!walk->has_innermost) {
