@@ -72,6 +72,41 @@ END
     is(codes($httpd, [('/same/x') x 4]), '200 200 200 429', 'and has a counter of its own');
 }
 
+### Whatever a file adds, the limit from outside stays what it is
+
+{
+    my @charges = qw(atomic in-order all);
+    my $httpd = RateLimit::Httpd->start(children => 1, faketime => 1, files => {
+        map { ("$_/.htaccess" => '', "$_/x" => 'x') } @charges,
+    }, conf => $trusted . <<'END' . join '', map { <<"SECTION" } @charges);
+<Directory "@DOCROOT@">
+    AllowOverride Limit
+</Directory>
+END
+<Directory "\@DOCROOT\@/$_">
+    RateLimit 3/minute name=ours
+    RateLimitCharge $_
+</Directory>
+SECTION
+    for my $file ('RateLimit 3/minute cost=0', 'RateLimit 3/minute name=ours cost=0',
+                  'RateLimit 3/minute exempt_when=true', 'RateLimit 3/minute exempt_when=true phase=early',
+                  'RateLimit 0/minute dry_run=on', 'RateLimit 3/minute name=ours dry_run=on',
+                  'RateLimit 0/minute dry_run=on phase=early',
+                  'RateLimit 3/minute methods=POST', 'RateLimit 9/minute key=%{req:X-None}',
+                  'RateLimit 9/minute per_method=on scope=x', 'RateLimit "%{req:X-None}"',
+                  'RateLimit 3/minute deduct_when=false', 'RateLimit 3/minute deduct_when=false reserve=on',
+                  'RateLimit 9/minute status=503 error_message=x', 'RateLimit 9/minute strategy=gcra burst=9',
+                  'RateLimitShared 9/minute scope=ours', 'RateLimitHeaders Off', 'RateLimitErrorBody off') {
+        $httpd->write("$_/.htaccess", "$file\n") for @charges;
+        my %got = map { $_ => codes($httpd, [ ("/$_/x") x 5 ]) } @charges;
+        is_deeply(\%got, { map { $_ => '200 200 200 429 429' } @charges }, $file);
+    }
+    # And where it refuses, it is the file that says how.
+    $httpd->write('atomic/.htaccess', "RateLimit 2/second status=503\n");
+    is(codes($httpd, [ ('/atomic/x') x 4 ]), '200 200 503 503', 'a tighter limit');
+    is(codes($httpd, ['/atomic/x'], 'X-Forwarded-For' => '10.5.0.1'), '200', 'for others');
+}
+
 ### A file that refuses on purpose
 
 {

@@ -116,18 +116,22 @@ const char *rlx_set_allow_override(cmd_parms *cmd, void *conf,
     return NULL;
 }
 
+/** The configuration that a directive is in. httpd made it before it called the
+ *  directive. */
+static rlx_dir_t *dir_here(const cmd_parms *cmd)
+{
+    return ap_get_module_config(cmd->context, &ratelimit_ext_module);
+}
+
 /** What the file being read wants: of the section that the directive is in. */
 static wants_t *wants_here(const cmd_parms *cmd)
 {
-    const rlx_dir_t *dir = rlx_dir_of(cmd->context);
-
-    return (wants_t *)dir->htaccess->read->wants;
+    return (wants_t *)dir_here(cmd)->htaccess->read->wants;
 }
 
 void rlx_htaccess_note(const cmd_parms *cmd)
 {
-    /* httpd made it before it called the directive. */
-    rlx_dir_t *dir = (rlx_dir_t *)rlx_dir_of(cmd->context);
+    rlx_dir_t *dir = dir_here(cmd);
     struct {
         rlx_htaccess_t htaccess;
         read_t read;
