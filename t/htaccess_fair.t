@@ -125,6 +125,8 @@ RateLimit 0/second on_breach=/twice/page.html
 </Files>
 END
         'all/.htaccess' => $page =~ s/site/all/r, 'all/x' => 'x', 'all/page.html' => 'page',
+        'guarded/.htaccess' => "RateLimit 0/second on_breach=/guard/page.html\n",
+        'guarded/x' => 'x', 'guard/page.html' => 'what you want',
         'plain/.htaccess' => "RateLimit 0/second\n", 'plain/x' => 'x',
         'own/x' => 'x', 'own/page.html' => 'what you want',
     }, conf => $trusted . <<'END');
@@ -136,6 +138,10 @@ RateLimitApplication "5 per hour"
 </Directory>
 <Location "/all">
     RateLimitAllowOverride All
+</Location>
+<Location "/guard">
+    RateLimit 2/minute phase=early
+    RateLimit 4/minute deduct_when="%{REQUEST_STATUS} -eq 429"
 </Location>
 <Location "/own">
     RateLimit 0/second override_defaults=off on_breach=/own/page.html
@@ -161,6 +167,8 @@ END
               [ 'page page page -', '404 404 404 404' ], 'refused before access control');
     is_deeply([ $bodies->('/doc/x', 4, '10.7.0.3') ],
               [ 'page page page -', '429 429 429 429' ], 'by ErrorDocument');
+    is_deeply([ $bodies->('/guarded/x', 4, '10.7.0.9') ],
+              [ 'page page - -', '429 429 429 429' ], 'to where limits come early');
     is_deeply([ $bodies->('/twice/x', 4, '10.7.0.4') ],
               [ 'page page page -', '429 429 429 429' ],
               'what files add does not refuse it again');

@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# mpm: any
 #
 # RateLimitAllowOverride: what a .htaccess file may do under None, Add and
 # All, which of them holds for a file, and what All makes of its contents.

@@ -394,10 +394,12 @@ int rlx_htaccess_check(request_rec *r)
 
 /* Refusals by what was added */
 
+/** Not 0 if a decision of a refused request is about a limit that a file
+ *  added. */
 static int is_added(const rlx_request_t *request,
                     const rlx_decision_t *decision)
 {
-    return rlx_htaccess_is_added(
+    return request->refused_in && rlx_htaccess_is_added(
         rlx_dir_of(request->refused_in->per_dir_config), decision->endpoint);
 }
 
