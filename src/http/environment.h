@@ -9,6 +9,7 @@
 #ifndef RLX_HTTP_ENVIRONMENT_H
 #define RLX_HTTP_ENVIRONMENT_H
 
+#include "http/htaccess.h"
 #include "http/request.h"
 
 /** Find out whether the configuration has anything that might look at the
@@ -43,7 +44,7 @@ static inline int rlx_environment_is_plain(const request_rec *r)
 static inline void rlx_environment_handled(request_rec *r,
                                            rlx_request_t *request)
 {
-    if (!rlx_environment_is_plain(r) || r->htaccess) {
+    if (!rlx_environment_is_plain(r) || rlx_htaccess_was_read(r)) {
         rlx_environment_set_for_handler(r, request);
     }
 }

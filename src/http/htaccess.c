@@ -384,12 +384,7 @@ static __attribute__((noinline)) int check(request_rec *r)
 
 int rlx_htaccess_check(request_rec *r)
 {
-    for (const struct htaccess_result *h = r->htaccess; h; h = h->next) {
-        if (h->htaccess) {
-            return check(r);
-        }
-    }
-    return DECLINED;
+    return rlx_htaccess_was_read(r) ? check(r) : DECLINED;
 }
 
 /* Refusals by what was added */

@@ -36,6 +36,18 @@ typedef enum {
  *  Eight bytes each. */
 #define RLX_HTACCESS_LOG 1000
 
+/** Not 0 if any .htaccess file was read for a request. httpd also lists
+ *  directories where it found none. */
+static inline int rlx_htaccess_was_read(const request_rec *r)
+{
+    const struct htaccess_result *h = r->htaccess;
+
+    while (h && !h->htaccess) {
+        h = h->next;
+    }
+    return h != NULL;
+}
+
 /** RateLimitAllowOverride. For TAKE1. */
 const char *rlx_set_allow_override(cmd_parms *cmd, void *conf,
                                    const char *arg);
