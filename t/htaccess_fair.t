@@ -24,10 +24,11 @@ RemoteIPHeader X-Forwarded-For
 RemoteIPInternalProxy 127.0.0.1
 END
 
-### Counters
+### Counters, in a storage that knows them by number and in one that does by text
 
-{
-    my $httpd = RateLimit::Httpd->start(children => 1, faketime => 1, files => {
+for my $storage ('shm://', 'toy://') {
+    my $httpd = RateLimit::Httpd->start(children => 1, faketime => 1,
+                                        modules => ['ratelimit_toy'], files => {
         (map { ("$_/x" => 'x', "$_/y" => 'y') }
          qw(alice alice/sub bob split split/a split/b same admin)),
         'alice/.htaccess' => <<'END', 'bob/.htaccess' => <<'END2',
@@ -43,7 +44,7 @@ END2
         'split/.htaccess' => "RateLimit 90/minute\n",
         'split/a/.htaccess' => "RateLimit 91/minute\n<Files x>\nRateLimit 92/minute\n</Files>\n",
         'same/.htaccess' => "RateLimit 3/minute cost=3 name=tight\n",
-    }, conf => $trusted . <<'END');
+    }, conf => "RateLimitStorage $storage\n" . $trusted . <<'END');
 <Directory "@DOCROOT@">
     AllowOverride Limit
 </Directory>
@@ -59,7 +60,7 @@ END2
 END
     my $who = '10.8.0.1';
     is(codes($httpd, [qw(/alice/x /alice/y /alice/x /alice/sub/y)], 'X-Forwarded-For' => $who),
-       '200 200 429 429', 'a shared scope is one over the tree of its file');
+       '200 200 429 429', "$storage a shared scope is one over the tree of its file");
     is(codes($httpd, [qw(/bob/x /bob/y /bob/x)], 'X-Forwarded-For' => $who),
        '200 200 429', 'that of another file has the same name and is another');
     is(codes($httpd, [qw(/admin/x /admin/y /admin/x)], 'X-Forwarded-For' => $who),

@@ -47,7 +47,8 @@ sub try {
         [ 'RateLimitHeaders On', 'Add' ],
         [ 'RateLimitErrorBody json', 'Add' ],
         (map { [ $_ ] }
-         'RateLimitEngine Off', 'RateLimitStorage shm://', 'RateLimitKeyPrefix x',
+         'RateLimitEngine Off', 'RateLimitStorage shm://', 'RateLimitStorageFailure deny', 'RateLimitFallback 1/s',
+         'RateLimitKeyPrefix x',
          'RateLimitStrategy gcra', 'RateLimitKey x', 'RateLimitKeyDisplay plain',
          'RateLimitIPv6Prefix 64', 'RateLimitApplication 1/s', 'RateLimitDefault 1/s',
          'RateLimitMeta 1/s', 'RateLimitRequestFilter true', 'RateLimitEndpoint x',
