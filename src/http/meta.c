@@ -90,22 +90,12 @@ static int ask(request_rec *r, const rlx_request_t *request,
                const rlx_meta_t *meta, int only_look)
 {
     const rlx_store_t *store = rlx_server_of(r->server)->store;
-    apr_status_t status = APR_SUCCESS;
+    apr_status_t status = only_look
+        ? rlx_store_look(store, meta->counters, meta->n, request->now_usec,
+                         meta->verdicts, r->pool)
+        : rlx_store_decide(store, RLX_CHARGE_ALL, meta->counters, meta->n,
+                           request->now_usec, meta->verdicts, r->pool);
 
-    for (int from = 0; from < meta->n && status == APR_SUCCESS;
-         from += RLX_STORAGE_BATCH_MAX) {
-        const rlx_counter_t *counters = meta->counters + from;
-        rlx_verdict_t *verdicts = meta->verdicts + from;
-        int n = meta->n - from;
-
-        n = n < RLX_STORAGE_BATCH_MAX ? n : RLX_STORAGE_BATCH_MAX;
-        status = only_look
-                 ? store->provider->look(store->instance, counters, n,
-                                         request->now_usec, verdicts, r->pool)
-                 : store->provider->decide(store->instance, RLX_CHARGE_ALL,
-                                           counters, n, request->now_usec,
-                                           verdicts, r->pool);
-    }
     if (status != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0035)
                       "storage %s cannot answer: meta limits are passed over",

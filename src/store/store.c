@@ -207,6 +207,104 @@ apr_status_t rlx_store_child_init_all(rlx_store_set_t *set,
     return result;
 }
 
+/** How many of the counters from `from` on go in one step. */
+static int step_of(int n, int from)
+{
+    return n - from < RLX_STORAGE_BATCH_MAX ? n - from : RLX_STORAGE_BATCH_MAX;
+}
+
+/** Not 0 if every counter has room. */
+static int has_room(const rlx_verdict_t *verdicts, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (!verdicts[i].has_room) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+apr_status_t rlx_store_look_many(const rlx_store_t *store,
+                                 const rlx_counter_t *counters, int n,
+                                 rlx_usec_t now, rlx_verdict_t *verdicts,
+                                 apr_pool_t *ptemp)
+{
+    apr_status_t status = APR_SUCCESS;
+
+    for (int from = 0; from < n && status == APR_SUCCESS;
+         from += RLX_STORAGE_BATCH_MAX) {
+        status = store->provider->look(store->instance, counters + from,
+                                       step_of(n, from), now, verdicts + from,
+                                       ptemp);
+    }
+    return status;
+}
+
+/** The steps that were decided before one failed have charged nothing either,
+ *  as far as the storage still listens. */
+static void undo_steps(const rlx_store_t *store, const rlx_counter_t *counters,
+                       int n, rlx_usec_t now, const rlx_verdict_t *verdicts,
+                       apr_pool_t *ptemp)
+{
+    for (int i = 0; i < n; i++) {
+        if (verdicts[i].charged) {
+            store->provider->give_back(store->instance, &counters[i], 1, now,
+                                       now, ptemp);
+        }
+    }
+}
+
+apr_status_t rlx_store_decide_many(const rlx_store_t *store, rlx_charge_e mode,
+                                   const rlx_counter_t *counters, int n,
+                                   rlx_usec_t now, rlx_verdict_t *verdicts,
+                                   apr_pool_t *ptemp)
+{
+    apr_status_t status = APR_SUCCESS;
+
+    /* A refusal by the last of them must not leave charges with the first. */
+    if (mode == RLX_CHARGE_ATOMIC) {
+        status = rlx_store_look_many(store, counters, n, now, verdicts, ptemp);
+        if (status != APR_SUCCESS || !has_room(verdicts, n)) {
+            return status;
+        }
+    }
+    for (int from = 0; from < n; from += RLX_STORAGE_BATCH_MAX) {
+        int step = step_of(n, from);
+
+        status = store->provider->decide(store->instance, mode,
+                                         counters + from, step, now,
+                                         verdicts + from, ptemp);
+        if (status != APR_SUCCESS) {
+            undo_steps(store, counters, from, now, verdicts, ptemp);
+            return status;
+        }
+        /* What stands behind a refusal is charged nothing. */
+        if (mode == RLX_CHARGE_IN_ORDER && !has_room(verdicts + from, step)) {
+            from += step;
+            return rlx_store_look_many(store, counters + from, n - from, now,
+                                       verdicts + from, ptemp);
+        }
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t rlx_store_give_back_many(const rlx_store_t *store,
+                                      const rlx_counter_t *counters, int n,
+                                      rlx_usec_t charged_at, rlx_usec_t now,
+                                      apr_pool_t *ptemp)
+{
+    apr_status_t result = APR_SUCCESS;
+
+    for (int from = 0; from < n; from += RLX_STORAGE_BATCH_MAX) {
+        apr_status_t status = store->provider->give_back(
+            store->instance, counters + from, step_of(n, from), charged_at,
+            now, ptemp);
+
+        result = result == APR_SUCCESS ? status : result;
+    }
+    return result;
+}
+
 int rlx_store_parse_size(const char *text, apr_uint64_t *bytes)
 {
     apr_uint64_t value = 0;

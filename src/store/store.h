@@ -63,6 +63,77 @@ apr_status_t rlx_store_open_all(rlx_store_set_t *set);
 apr_status_t rlx_store_child_init_all(rlx_store_set_t *set,
                                       apr_pool_t *pchild);
 
+/** rlx_store_decide() and the others for more counters than a provider takes
+ *  in one call. */
+apr_status_t rlx_store_decide_many(const rlx_store_t *store, rlx_charge_e mode,
+                                   const rlx_counter_t *counters, int n,
+                                   rlx_usec_t now, rlx_verdict_t *verdicts,
+                                   apr_pool_t *ptemp);
+apr_status_t rlx_store_look_many(const rlx_store_t *store,
+                                 const rlx_counter_t *counters, int n,
+                                 rlx_usec_t now, rlx_verdict_t *verdicts,
+                                 apr_pool_t *ptemp);
+apr_status_t rlx_store_give_back_many(const rlx_store_t *store,
+                                      const rlx_counter_t *counters, int n,
+                                      rlx_usec_t charged_at, rlx_usec_t now,
+                                      apr_pool_t *ptemp);
+
+/**
+ * A provider's decide() for any number of counters. Thread-safe, as are the
+ * two after it. Up to RLX_STORAGE_BATCH_MAX of them are decided in one atomic
+ * step. More are decided in steps of that size: RLX_CHARGE_ATOMIC then looks
+ * at all of them before it charges any, so only requests that run beside each
+ * other can leave charges for one that is refused.
+ * @param n 0: nothing is done
+ * @return as decide(); where a later step fails, what earlier ones charged is
+ *         given back as far as the storage still listens
+ */
+static inline apr_status_t rlx_store_decide(const rlx_store_t *store,
+                                            rlx_charge_e mode,
+                                            const rlx_counter_t *counters,
+                                            int n, rlx_usec_t now,
+                                            rlx_verdict_t *verdicts,
+                                            apr_pool_t *ptemp)
+{
+    if ((unsigned int)n - 1 < RLX_STORAGE_BATCH_MAX) {
+        return store->provider->decide(store->instance, mode, counters, n, now,
+                                       verdicts, ptemp);
+    }
+    return rlx_store_decide_many(store, mode, counters, n, now, verdicts,
+                                 ptemp);
+}
+
+/** A provider's look() for any number of counters; 0 is allowed. */
+static inline apr_status_t rlx_store_look(const rlx_store_t *store,
+                                          const rlx_counter_t *counters, int n,
+                                          rlx_usec_t now,
+                                          rlx_verdict_t *verdicts,
+                                          apr_pool_t *ptemp)
+{
+    if ((unsigned int)n - 1 < RLX_STORAGE_BATCH_MAX) {
+        return store->provider->look(store->instance, counters, n, now,
+                                     verdicts, ptemp);
+    }
+    return rlx_store_look_many(store, counters, n, now, verdicts, ptemp);
+}
+
+/** A provider's give_back() for any number of counters; 0 is allowed. Every
+ *  step is tried, whatever became of those before it.
+ *  @return the first error */
+static inline apr_status_t rlx_store_give_back(const rlx_store_t *store,
+                                               const rlx_counter_t *counters,
+                                               int n, rlx_usec_t charged_at,
+                                               rlx_usec_t now,
+                                               apr_pool_t *ptemp)
+{
+    if ((unsigned int)n - 1 < RLX_STORAGE_BATCH_MAX) {
+        return store->provider->give_back(store->instance, counters, n,
+                                          charged_at, now, ptemp);
+    }
+    return rlx_store_give_back_many(store, counters, n, charged_at, now,
+                                    ptemp);
+}
+
 /** The built-in provider of shm://. */
 extern const rlx_storage_provider_t rlx_shm_provider;
 
