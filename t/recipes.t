@@ -293,6 +293,77 @@ like($c->post('/login/x', '', from($address))->body, qr/Too many attempts to log
      'as it says');
 is(post(5, '/login/x'), '3x200 2x429', 'all together');
 
+my $cgi = 'case $QUERY_STRING in in) s="303\nLocation: http://localhost/";; out) s=401;; *) s=200;; esac';
+my $login = sub {
+    my ($cgid) = $ENV{MPM} && $ENV{MPM} eq 'prefork' ? 'cgi' : 'cgid';
+    return (modules => [$cgid, qw(auth_basic authn_file authz_user)], conf => <<'END');
+<Directory "@DOCROOT@">
+    Options +ExecCGI
+    AddHandler cgi-script .cgi
+</Directory>
+<Location "/private">
+    AuthType Basic
+    AuthName recipes
+    AuthBasicProvider file
+    AuthUserFile "@DIR@/users"
+    Require valid-user
+</Location>
+<Location "/closed">
+    Require all denied
+</Location>
+END
+};
+my %script = map { ("$_.cgi" => "#!/bin/sh\n$cgi\nprintf 'Status: %b\\nContent-Type: text/plain\\n\\n' \"\$s\"\n") }
+    qw(account/login/form convert/it);
+serve('login', $login->(), files => { %script });
+chmod 0755, map { $h->docroot . "/$_" } keys %script;
+my $form = '/account/login/form.cgi';
+is(post(20, "$form?in", from($address)), '20x303', 'who is in does not count');
+is(post(3, "$form?no", from($address)), '3x200', 'who is not,');
+is(post(3, "$form?out", from($address)), '2x401 1x429', 'does');
+is(post(1, "$form?in", from($address)), '1x429', 'and is refused');
+is(get(9, $form, from($address)), '9x200', 'but may look');
+
+serve('login-guard', $login->(), pages => ['private/x'], files => {
+    '../users' => join '', map { "$_:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n" } qw(jane john) });
+my $guess = sub { return Authorization => 'bAsIc ' . encode_base64("$_[0]:wrong$_[1]", '') };
+$address = fresh();
+is(get(20, '/private/x', from($address)), '20x401', 'no password is no guess');
+is(get(20, '/private/x', from($address), $basic->('jane')), '20x200', 'a right one neither');
+is(get(11, '/private/x', from($address), $guess->('jane', 1)), '10x401 1x429', 'ten guesses');
+is(get(2, '/private/x', from($address), $basic->('jane')), '2x429', 'then not even the right one');
+is(get(2, '/private/x', $basic->('jane')), '2x200', 'but from elsewhere');
+my $all = join ' ', map { get(9, '/private/x', $guess->('jane', $_)) } 1 .. 5;
+is($all, '9x401 9x401 9x401 9x401 4x401 5x429', 'many addresses guess: fifty for an account');
+is(get(1, '/private/x', $basic->('jane')), '1x429', 'which is locked');
+is(get(2, '/private/x', $basic->('john')), '2x200', 'another is not');
+is(get(3, '/private/x', from(fresh()), Authorization => $_), '3x401', "no password either: $_")
+    for 'Basic', 'Basic !!', 'Bearer abc', 'Basic ' . encode_base64('jane', '');
+
+### By status
+
+serve('by-status', $login->(), pages => ['x', 'closed/x', 'private/x'], files => { %script });
+chmod 0755, map { $h->docroot . "/$_" } keys %script;
+$address = fresh();
+is(get(100, '/x', from($address)), '100x200', 'what is there');
+is(get(30, '/phpmyadmin', from($address)), '30x404', 'what is not');
+is(get(5, '/closed/x', from($address)), '5x403', 'what is closed');
+is(get(6, '/private/x', from($address)), '5x401 1x429', 'where a password is missing');
+is(get(2, '/x', from($address)), '2x429', 'a scanner');
+is(get(1, '/x'), '1x200', 'others are none');
+$h->advance(60);
+is(get(1, '/x', from($address)), '1x200', 'nor is it, a minute later');
+$address = fresh();
+is(get(3, '/convert/it.cgi?out', from($address)), '3x401', 'failures');
+my $r = $c->get('/convert/it.cgi', from($address));
+is($r->code, 200, 'a success');
+$h->advance(60);
+is($c->get('/convert/it.cgi?out', from($address))->code, 401, 'a failure');
+is(get(10, '/convert/it.cgi?in', from($address)), '9x303 1x429', 'ten a minute, whatever comes');
+$h->advance(60), get(10, '/convert/it.cgi?in', from($address)) for 1 .. 9;
+$h->advance(60);
+is(get(1, '/convert/it.cgi', from($address)), '1x429', 'a hundred successes a day');
+
 ### URLs
 
 serve('per-url', pages => ['x', map { "$_/x" } qw(search export report wiki files)],
