@@ -17,6 +17,8 @@ typedef struct rlx_counting_t {
     request_rec *r;
     const rlx_request_t *request;
     const rlx_server_t *sv;
+    /** Where it counts. */
+    const rlx_store_t *store;
     /** May be NULL. */
     const rlx_dir_t *dir;
     /** Not 0: the storage wants scope and key as text. */

@@ -48,13 +48,24 @@ sub httpd_path {
 
 sub module_path { $ENV{RLX_MODULE} || "$top/.libs/mod_ratelimit_ext.so" }
 
-# LoadModule lines for those of the modules that are there as files.
+# LoadModule lines for those of the modules that are there as files: httpd's,
+# and those of t/modules.
 sub load_modules {
-    my $dir = apxs_query('LIBEXECDIR');
     return join '', map {
-        -e "$dir/mod_$_.so"
-            ? qq(LoadModule ${_}_module "$dir/mod_$_.so"\n) : ()
+        my $file = module_file($_);
+        -e $file ? qq(LoadModule ${_}_module "$file"\n) : ()
     } @_;
+}
+
+sub module_file {
+    my ($name) = @_;
+    my $file = apxs_query('LIBEXECDIR') . "/mod_$name.so";
+    my $source = "$top/t/modules/mod_$name.c";
+    return $file if !-e $source;
+    $file = "$top/build/modules/.libs/mod_$name.so";
+    -e $file && -M $file <= -M $source
+        or die "$file is old or not there: make -f Makefile.apxs test-modules\n";
+    return $file;
 }
 
 # Can everybody read this directory, and walk to it?
