@@ -1,5 +1,6 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
+# sanitized: no
 #
 # The documentation says what the module does: directives, contexts, options,
 # log tags, links, the quick start.
