@@ -24,8 +24,15 @@ libwww-perl          perl-libwww-perl   perl -MLWP::UserAgent -e 1
 binutils             binutils           have nm
 util-linux           util-linux         have setpriv && have flock
 python3-venv         python3-pip        python3 -c "import ensurepip, venv"
+apache2-utils        httpd-tools        have httxt2dbm
+sqlite3              sqlite             have sqlite3
+libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver
 '
 have() { command -v "$1" >/dev/null 2>&1; }
+has_driver() {
+    compgen -G '/usr/lib*/apr-util-1/apr_dbd_sqlite3*.so' \
+        || compgen -G '/usr/lib*/*/apr-util-1/apr_dbd_sqlite3*.so'
+}
 
 case $what in
     demo) needs=$needs_demo ;;

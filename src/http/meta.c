@@ -14,6 +14,7 @@
 
 #include "http/breach.h"
 #include "http/counter.h"
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -193,12 +194,15 @@ static int is_breached(const rlx_request_t *request, const rlx_rule_t *rule,
 static void drop_others(const rlx_request_t *request, rlx_meta_t *meta,
                         rlx_charge_e mode)
 {
+    /* Or any .htaccess file could shut its visitors out of the whole
+     * server. */
+    int is_general = !rlx_htaccess_alone_refused(request);
     int n = 0;
 
     for (int i = 0; i < meta->n; i++) {
         const rlx_rule_t *rule = meta->decisions[i].rule;
 
-        if (!rule->of || is_breached(request, rule, mode)) {
+        if (rule->of ? is_breached(request, rule, mode) : is_general) {
             meta->counters[n] = meta->counters[i];
             meta->decisions[n++] = meta->decisions[i];
         }

@@ -12,13 +12,13 @@
 #include <apr_strings.h>
 
 #include "http/dynamic.h"
+#include "http/htaccess.h"
 #include "http/rule.h"
 
 /** What a meta limit belongs to, as text: names its counter, so nothing in it
  *  may change when a file is edited elsewhere. */
 static const char *owner_text(const cmd_parms *cmd, rlx_rule_e kind,
                               const char *limits,
-                              const rlx_section_t *section,
                               const rlx_options_t *options)
 {
     static const char *const places[] = {
@@ -29,10 +29,11 @@ static const char *owner_text(const cmd_parms *cmd, rlx_rule_e kind,
     /* Sections that name the same scope share the limit's counter, and so
      * this one; not those of .htaccess files. */
     int is_of_section = kind == RLX_RULE_SECTION || rlx_in_htaccess(cmd);
+    rlx_id_t id;
 
     return apr_pstrcat(cmd->pool, options->name ? options->name : limits,
-                       " of ", is_of_section ? section->name : places[kind],
-                       NULL);
+                       " of ", is_of_section ? rlx_section_name(cmd, &id)
+                                             : places[kind], NULL);
 }
 
 /** The options of a meta limit: what says who is counted and how a refusal
@@ -63,13 +64,16 @@ static const char *check_kept(const cmd_parms *cmd, const rlx_limit_t *limit,
                               const rlx_options_t *options)
 {
     rlx_limit_t kept = *limit;
+    const char *why;
     const rlx_store_t *store = rlx_server_of(cmd->server)->store;
 
     if (!rlx_in_htaccess(cmd) || options->strategy == RLX_UNSET) {
         return NULL;
     }
     kept.strategy = (rlx_strategy_e)options->strategy;
-    return store->provider->refuses(store->instance, &kept, cmd->pool);
+    why = rlx_htaccess_refuses(&kept, cmd->pool);
+    return why ? why : store->provider->refuses(store->instance, &kept,
+                                                cmd->pool);
 }
 
 static const char *add_fixed(const cmd_parms *cmd, const rlx_rule_t *like,
@@ -108,27 +112,22 @@ static const char *add_dynamic(const cmd_parms *cmd, rlx_rule_t *like,
     if (error) {
         return error;
     }
-    like->dynamic = rlx_dynamic_make(cmd->pool, value, !rlx_in_htaccess(cmd));
+    like->dynamic = rlx_dynamic_make(cmd->pool, value, rlx_in_htaccess(cmd));
     APR_ARRAY_PUSH(rules, rlx_rule_t *) = like;
     return NULL;
 }
 
 const char *rlx_own_meta_make(const cmd_parms *cmd, rlx_rule_e kind,
-                              const char *limits,
-                              const rlx_section_t *section,
-                              rlx_options_t *options)
+                              const char *limits, rlx_options_t *options)
 {
     apr_array_header_t *rules;
     rlx_rule_t *like;
     const char *error;
 
-    if (!options->meta_text) {
-        return NULL;
-    }
     like = apr_pcalloc(cmd->pool, sizeof(*like));
     like->kind = RLX_RULE_META;
     like->options = options_like(cmd, options);
-    like->of = owner_text(cmd, kind, limits, section, options);
+    like->of = owner_text(cmd, kind, limits, options);
     like->of_kind = kind;
     like->of_options = options;
     like->owner = rlx_server_of(cmd->server);

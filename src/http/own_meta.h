@@ -11,18 +11,15 @@
 #include "http/parse.h"
 
 /**
- * Make the rules of meta=, if it is there. They look like the limit that they
+ * Make the rules of meta=, which is there. They look like the limit that they
  * belong to (key, scope=, exempt_when, status, message) and count one for each
  * of its refusals.
  * @param kind    the directive
  * @param limits  its limits in canonical form, or its expression
- * @param section where it stands; NULL: at server level
  * @param options its options; `meta` is set
  * @return NULL, or one error sentence as in parse.h
  */
 const char *rlx_own_meta_make(const cmd_parms *cmd, rlx_rule_e kind,
-                              const char *limits,
-                              const rlx_section_t *section,
-                              rlx_options_t *options);
+                              const char *limits, rlx_options_t *options);
 
 #endif /* RLX_HTTP_OWN_META_H */

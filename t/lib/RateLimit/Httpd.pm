@@ -120,7 +120,11 @@ sub stop {
     sleep 0.05;
     my @children = _children_of($pid);
     kill TERM => $pid;
-    if (!_wait_for(10, sub { waitpid($pid, WNOHANG) != 0 })) {
+    if (_wait_for(10, sub { waitpid($pid, WNOHANG) != 0 })) {
+        _crashed('the parent ended by signal ' . ($? & 127))
+            if $? & 127 && !$self->{arg}{crash_ok};
+    }
+    else {
         kill KILL => $pid, @children;
         waitpid $pid, 0;
         print STDERR "# httpd $pid did not stop within 10 s: killed\n";
@@ -164,6 +168,7 @@ END
     my @command = (httpd_path(), '-t', '-d', "$test_dir",
                    '-f', "$test_dir/httpd.conf", map { "-D$_" } @defines);
     my $output = qx(@{[join ' ', map { "'$_'" } @command]} 2>&1);
+    _crashed($output) if $output =~ /Sanitizer|runtime error:/;
     return ($? >> 8 || $? & 127, $output);
 }
 
@@ -349,9 +354,13 @@ sub _look_for_crashes {
     my @lines = grep {
         /exit signal (?!Killed|Terminated)|Sanitizer|runtime error:/
     } split /\n/, $self->error_log;
-    return if !@lines;
+    _crashed(@lines) if @lines;
+}
+
+sub _crashed {
+    my (@lines) = @_;
     $crashes++;
-    print STDERR "# $_\n" for 'a child of httpd crashed:',
+    print STDERR "# $_\n" for 'httpd crashed:',
         @lines[0 .. ($#lines > 40 ? 40 : $#lines)];
 }
 
