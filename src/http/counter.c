@@ -77,7 +77,7 @@ static int is_too_long(const rlx_counting_t *counting, const rlx_rule_t *rule)
 
 /** The strategy that a rule is counted by. An umbrella has one counter over
  *  its server, so it keeps to the strategy of the server that declares it
- *  whatever a section says. */
+ *  whatever a section says; so does another module's limit. */
 static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
                                   const rlx_rule_t *rule)
 {
@@ -86,8 +86,11 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
     if (rule->options->strategy != RLX_UNSET) {
         return (rlx_strategy_e)rule->options->strategy;
     }
-    if (rlx_rule_is_umbrella(rule)) {
-        dir = rlx_dir_of(rule->owner->server->lookup_defaults);
+    if (rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_MODULE) {
+        const server_rec *s = rule->owner ? rule->owner->server
+                                          : counting->r->server;
+
+        dir = rlx_dir_of(s->lookup_defaults);
     }
     if (!dir || dir->strategy == RLX_UNSET) {
         return RLX_FIXED_WINDOW;
@@ -133,6 +136,8 @@ static const rlx_id_t kind_ids[] = {
                                  UINT64_C(0x3fb84e60c27d9a15) } },
     [RLX_RULE_META] = { { UINT64_C(0x4d65746100000001),
                           UINT64_C(0xb5027e96d3f81c4b) } },
+    [RLX_RULE_MODULE] = { { UINT64_C(0x4d6f64756c650001),
+                            UINT64_C(0x6e91d0b85a3fc724) } },
 };
 
 /** The part of a counter's id that says where it counts. */
@@ -154,6 +159,9 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
         if (holding->declared_in && holding->declared_in->is_htaccess) {
             id = rlx_id_mix(id, holding->declared_in->id);
         }
+        break;
+    case RLX_RULE_MODULE:
+        id = counting->sv->id;
         break;
     default:
         id = rlx_id_mix(counting->sv->id,
@@ -207,7 +215,7 @@ static void give_text(const rlx_counting_t *counting,
                       const rlx_decision_t *decision, rlx_counter_t *counter)
 {
     static const char *const kinds[] = { "endpoint", "shared", "endpoint",
-                                         "application", "meta" };
+                                         "application", "meta", "module" };
     const rlx_rule_t *rule = decision->rule;
     const rlx_options_t *options = rule->options;
     request_rec *r = counting->r;
@@ -217,6 +225,7 @@ static void give_text(const rlx_counting_t *counting,
     const char *where = rlx_rule_is_umbrella(rule)
                         ? "" : rlx_decision_scope(r, decision);
     const char *more = options->scope && rule->kind != RLX_RULE_SHARED
+                       && rule->kind != RLX_RULE_MODULE
                        ? rlx_value_of(r, options->scope) : "";
     const char *method = options->per_method ? counting->request->method : "";
 
@@ -328,6 +337,26 @@ void rlx_decision_counter(const rlx_decision_t *decision,
     counter->key_len = strlen(decision->key);
 }
 
+apr_status_t rlx_decision_give_back(const rlx_store_t *store,
+                                    rlx_decision_t *decision, rlx_usec_t now,
+                                    apr_pool_t *ptemp)
+{
+    rlx_counter_t counter;
+    apr_status_t status;
+
+    if (!decision->verdict.charged) {
+        return APR_SUCCESS;
+    }
+    rlx_decision_counter(decision, &counter);
+    decision->verdict.charged = 0;
+    status = rlx_store_give_back(store, &counter, 1, decision->asked_at, now,
+                                 ptemp);
+    if (status == APR_SUCCESS) {
+        decision->verdict.remaining += decision->cost;
+    }
+    return status;
+}
+
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
 {
     const rlx_rule_t *rule = decision->rule;
@@ -338,6 +367,7 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
     case RLX_RULE_META:
         return rule->owner->name;
     case RLX_RULE_SHARED:
+    case RLX_RULE_MODULE:
         return rlx_value_of(r, rule->options->scope);
     default:
         if (!decision->endpoint) {

@@ -104,6 +104,9 @@ const char *rlx_condition_parse(const cmd_parms *cmd, const char *what,
  *  Only where rlx_check_place() lets no server level pass. */
 rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir);
 
+/** Not 0 if a text may be the name= of a limit. */
+int rlx_is_policy_name(const char *text);
+
 /**
  * Read the options of a limit directive.
  * @param kind  which directive
