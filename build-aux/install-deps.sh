@@ -23,6 +23,7 @@ libapache2-mod-perl2 perl-Apache-Test   perl -MApache::Test -e 1
 libwww-perl          perl-libwww-perl   perl -MLWP::UserAgent -e 1
 binutils             binutils           have nm
 util-linux           util-linux         have setpriv && have flock
+g++                  gcc-c++            have c++
 '
 have() { command -v "$1" >/dev/null 2>&1; }
 
