@@ -12,7 +12,7 @@
  *     static APR_OPTIONAL_FN_TYPE(rlx_ext_refuse) *refuse;
  *     static const rlx_ext_limits_t *uploads;
  *
- *     static int post_config(...)
+ *     static int check_config(...)
  *     {
  *         rlx_ext_spec_t spec = RLX_EXT_SPEC_INIT;
  *
@@ -43,9 +43,9 @@
  * docs/api.md has the whole of it, ready to be compiled.
  *
  * Nothing is linked: the functions are optional functions of APR, found by
- * name in post_config or later, and the hook is an optional hook. A graceful
- * restart may load the module at another place, so what was retrieved and
- * prepared is retrieved and prepared again in each post_config.
+ * name in check_config or later, and the hook is an optional hook. A restart
+ * may load the module at another place, so what was retrieved and prepared is
+ * retrieved and prepared again each time.
  *
  * Everything is meant for the thread that has the request. Different requests
  * may be in different threads and processes: counters are the same for all of
@@ -216,12 +216,13 @@ typedef struct rlx_ext_spec_t {
 /**
  * Make limits ready to be charged.
  *
- * In post_config for limits that are known then; with r->pool and r->server
- * where they are not. It reads and hashes: some microseconds.
+ * In check_config (after "mod_ratelimit_ext.c") or post_config for limits that
+ * are known then; with r->pool and r->server where they are not. It reads and
+ * hashes: some microseconds.
  * @param p      where the limits go, and the sentence; they are good as long
  *               as p, and not over a restart
- * @param s      the server whose storage is asked whether it can keep them;
- *               NULL: it is not asked. Not before check_config.
+ * @param s      the server whose storage is asked whether it can keep them.
+ *               NULL, or before check_config: it is not asked.
  * @param spec   what is wanted
  * @param limits where they go; NULL on error
  * @return NULL, or a sentence without a final period that quotes the bad part
@@ -338,8 +339,9 @@ APR_DECLARE_OPTIONAL_FN(const rlx_ext_outcome_t *, rlx_ext_decisions,
  *                       APR_HOOK_MIDDLE);
  *
  * outcome->breached is the limit, with its kind:
- * - of a directive: outcome is what rlx_ext_decisions() gives. The request has
- *   its status and its Retry-After, and nothing was sent yet.
+ * - of a directive: outcome is what rlx_ext_decisions() gives. Retry-After is
+ *   set (meta limits, which are charged after that, may put it off), and
+ *   nothing was sent yet.
  * - RLX_EXT_MODULE: a module's charge had no room, and outcome is what that
  *   charge gives. RLX_EXT_REFUSED then says that the module is told so; what
  *   it makes of it is its own choice.

@@ -134,6 +134,10 @@ UseLog On
     <Location "/u">
         SetHandler ratelimit-use
     </Location>
+    <Location "/free">
+        SetHandler ratelimit-use
+        RateLimitExempt meta
+    </Location>
 </VirtualHost>
 
 <VirtualHost 127.0.0.1:@PORT4@>
@@ -609,6 +613,20 @@ is(scalar(grep { /use: client 10\.20\.0\.1 has had 2 breaches/ } split /\n/, $h-
    'the third breach is one too many for the listener');
 is((grep { /, ratelimit_use:strikes/ } @heard), 0, 'of which nobody is told');
 unlike($h->error_log, qr/use: a listener refuses/, 'and which is no refusal');
+
+# What a handler refuses is charged to the meta limits likewise, but where the
+# section is exempt from them.
+@e = ('X-Forwarded-For' => '10.20.0.2');
+my $refuse = 'limits=1/day&scope=meta&refuse=1';
+my @codes;
+for (['/free', 200], ['/free', 429], ['/free', 429], ['/free', 429],
+     ['/u', 429], ['/u', 429], ['/u', 403], ['/free', 429]) {
+    my ($path, $want) = @$_;
+    at(20_100 + 60 * @codes);
+    use_at(3, $path, $refuse, @e);
+    push @codes, $response->code;
+    is($codes[-1], $want, "refusal $#codes, $path");
+}
 
 ### In access control
 

@@ -174,7 +174,7 @@ const char *rlx_ext_prepare(apr_pool_t *p, const server_rec *s,
     if (!error) {
         error = make(p, &spec, &made);
     }
-    if (!error && s) {
+    if (!error && s && rlx_server_of(s)->store) {
         error = rlx_module_limits_refused(made, rlx_server_of(s)->store, p);
     }
     if (!error) {

@@ -55,6 +55,9 @@ rlx_request_t *rlx_outcome_record(request_rec *r);
 rlx_usec_t rlx_outcome_retry_at(const rlx_decision_t *decisions, int n,
                                 rlx_usec_t now_usec);
 
+/** Find out who listens. In each child, once. */
+void rlx_outcome_prepare(void);
+
 /** Tell listeners of a breach. What they cause in turn is told to none. */
 void rlx_outcome_tell(request_rec *r, rlx_outcome_t *outcome);
 

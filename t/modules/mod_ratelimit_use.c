@@ -41,7 +41,7 @@ typedef struct use_t {
     const rlx_ext_limits_t *strikes;
 } use_t;
 
-/* NULL: mod_ratelimit_ext is not loaded. Set in each post_config. */
+/* NULL: mod_ratelimit_ext is not loaded. Set in each check_config. */
 static APR_OPTIONAL_FN_TYPE(rlx_ext_prepare) *prepare;
 static APR_OPTIONAL_FN_TYPE(rlx_ext_charge) *charge;
 static APR_OPTIONAL_FN_TYPE(rlx_ext_refuse) *refuse;
@@ -129,8 +129,8 @@ static int prepare_for(apr_pool_t *p, server_rec *s, const char *text,
     return OK;
 }
 
-static int use_post_config(apr_pool_t *pconf, apr_pool_t *plog,
-                           apr_pool_t *ptemp, server_rec *main_server)
+static int use_check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                            apr_pool_t *ptemp, server_rec *main_server)
 {
     prepare = APR_RETRIEVE_OPTIONAL_FN(rlx_ext_prepare);
     charge = APR_RETRIEVE_OPTIONAL_FN(rlx_ext_charge);
@@ -372,9 +372,11 @@ static const command_rec directives[] = {
 
 static void register_hooks(apr_pool_t *p)
 {
+    static const char *const limiter[] = { "mod_ratelimit_ext.c", NULL };
     static const char *const remoteip[] = { "mod_remoteip.c", NULL };
 
-    ap_hook_post_config(use_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    /* After it has found the storages. */
+    ap_hook_check_config(use_check_config, limiter, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_read_request(use_post_read_request, remoteip, NULL,
                               APR_HOOK_MIDDLE);
     ap_hook_access_checker(use_access_checker, NULL, NULL, APR_HOOK_MIDDLE);
