@@ -97,6 +97,17 @@ UseLog On
     AddOutputFilter INCLUDES .shtml
     RateLimit "100 per hour"
 </Location>
+<Location "/passing">
+    RateLimitRequestFilter true
+    RateLimit "1000 per hour"
+    RewriteEngine On
+    RewriteRule .* /u?limits=9/hour&scope=passing [PT]
+</Location>
+<Location "/jump">
+    RateLimitEngine Off
+    RewriteEngine On
+    RewriteRule .* /mine?limits=9/hour&scope=jump [PT]
+</Location>
 <Location "/rewritten">
     RewriteEngine On
     RewriteRule .* /mine?limits=9/hour&scope=rewritten&decisions=1 [PT]
@@ -160,6 +171,7 @@ UseLog On
     ServerName toy
     RateLimitStorage shm://second log_max=100
     RateLimitStrategy moving-window
+    RateLimitDefault "2/minute" scope=a strategy=fixed-window key=%{req:X-Default}
     <Location "/u">
         SetHandler ratelimit-use
     </Location>
@@ -377,8 +389,9 @@ for my $round (1, 0) {
         $response->header('X-RateLimit-Remaining'))[1], $round, 'so does a section');
     is((use_it('/shared', 'limits=9/hour&scope=x', @me),
         $response->header('X-RateLimit-Remaining'))[1], $round, 'and a shared scope');
-    is(left((use_at(5, '/u', 'limits=2/minute&scope=a&strategy=0', @me))[0]),
-       "allowed $round", 'and another virtual host');
+    is(left((use_at(5, '/u', 'limits=2/minute&scope=a&strategy=0', @me,
+                    'X-Default' => $me))[0]),
+       "allowed $round", 'and another virtual host, and its default');
 }
 is(left(use_it('/gcra', 'limits=2/minute&scope=a', @me)), 'refused 0',
    'a scope is one over all sections');
@@ -527,6 +540,7 @@ like($parts[0], qr/^0 allowed/, 'the first subrequest charges');
 like($parts[1], qr/^0 refused/, 'the second has no room');
 unlike($parts[2], qr/\d (?:allowed|refused)/, 'the third is refused');
 like($parts[2], qr/end$/, 'and the page goes on');
+is(scalar(log_lines('RLX0001')), 0, 'no request was refused');
 is(scalar(breaches()), 2, 'each without room is a breach');
 $response = $c->get('/s/b.shtml', @who);
 like($response->body, qr/^request allowed allowed=1 n=1.*\n  "100 per 1 hour".* kind=section scope="Location \/s"/m,
@@ -560,6 +574,11 @@ use_at(1, '/off', 'limits=1/minute&scope=r10&decisions=1', @who);
 like($response->body, qr/^request none/m, 'Off: none');
 use_at(1, '/filtered', 'limits=1/minute&scope=r10&decisions=1', @who, 'X-Pass' => 'yes');
 like($response->body, qr/^request exempt allowed=1 n=0/m, 'a request filter: exempt');
+
+is(use_it('/passing', '', @who)->{result}, 'exempt', 'which goes on after a redirect');
+use_it('/jump', '', 'X-Forwarded-For' => '10.12.0.2');
+like((logged('use: /jump is', 1))[0], qr/is allowed allowed=1 n=1/,
+     'when it is logged, what was decided after a redirect');
 
 ### Breaches of directives
 
