@@ -137,6 +137,9 @@ typedef struct rlx_ext_decision_t {
     int charged;
     /** Not 0: the limit has dry_run=on and refuses nobody. */
     int is_dry_run;
+    /** Not 0: the limit has deduct_when=, and the response, which is not known
+     *  yet, says what is charged in the end. */
+    int is_pending;
     /** Units that are left. */
     apr_uint32_t remaining;
     /** When the counter resets, and the earliest time at which the cost has

@@ -86,6 +86,14 @@ UseLog On
     SetHandler ratelimit-use
     RateLimit "1 per hour" dry_run=on name=tries
 </Location>
+<Location "/pending">
+    SetHandler ratelimit-use
+    RateLimit "5 per hour" deduct_when=true
+</Location>
+<Location "/early">
+    SetHandler ratelimit-use
+    RateLimit "1 per hour" phase=early
+</Location>
 <Location "/trial">
     SetHandler ratelimit-use
     RateLimit "1 per hour"
@@ -580,6 +588,17 @@ use_it('/jump', '', 'X-Forwarded-For' => '10.12.0.2');
 like((logged('use: /jump is', 1))[0], qr/is allowed allowed=1 n=1/,
      'when it is logged, what was decided after a redirect');
 
+# What the response decides: here it has not yet, there it has.
+at(12_500);
+my @p = ('X-Forwarded-For' => '10.12.5.1');
+(undef, $o) = use_at(1, '/pending', 'limits=9/day&scope=x&decisions=1', @p);
+is(join(' ', @{ $o->{list}[0] }{qw(charged pending remaining)}), '0 1 5', 'deduct_when: pending');
+like((logged('use: /pending has', 1))[0], qr/charged=1 .*pending=0 remaining=4/, 'and charged');
+is((use_it('/pending', 'limits=1/day&scope=p&refuse=1', @p), $response->code)[1], 200, 'charged again');
+is((use_it('/pending', 'limits=1/day&scope=p&refuse=1', @p), $response->code)[1], 429, 'refused');
+(undef, $o) = use_at(1, '/pending', 'limits=9/day&scope=x&decisions=1', @p);
+is($o->{list}[0]{remaining}, 3, 'which is not charged for its response');
+
 ### Breaches of directives
 
 at(13_000);
@@ -591,6 +610,9 @@ is_deeply([breaches()], ['refused allowed=0 n=1 breached=2 per 1 minute kind=sec
 use_it('/tries', 'limits=9/minute&scope=x', @b) for 1 .. 2;
 is_deeply([breaches()], ['dry-run allowed=1 n=1 breached=tries kind=section status=0 retry=0 of 1, Location /tries'],
           'one that would be, by a limit that tries');
+use_it('/early', 'limits=9/minute&scope=x', @b) for 1 .. 2;
+is_deeply([breaches()], ['refused allowed=0 n=1 breached=1 per 1 hour kind=section status=429 retry=3600 of 1, Location /early'],
+          'a refusal before access control');
 use_it('/trial', 'limits=9/minute&scope=x', @b) for 1 .. 2;
 is_deeply([breaches()], ['dry-run allowed=1 n=1 breached=1 per 1 hour kind=section status=0 retry=0 of 1, Location /trial'],
           'or where refusing is off');

@@ -20,6 +20,7 @@
 #include "http/meta.h"
 #include "http/module_limit.h"
 #include "http/outcome.h"
+#include "http/settle.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -154,6 +155,7 @@ static apr_status_t ask(const charge_t *charge)
     rlx_outcome_t *outcome = charge->outcome;
     const rlx_store_t *store = charge->store;
     int n = charge->limits->n;
+    /* Decided by itself, and so at a time of its own. */
     rlx_usec_t now_usec = apr_time_now();
     apr_status_t status;
 
@@ -285,6 +287,7 @@ static void give_back(request_rec *r, const rlx_dir_t *dir,
                                &request->decisions[i], request->now_usec,
                                r->pool);
     }
+    rlx_settle_drop(request, 0);
 }
 
 /** The meta limits may not have been looked at yet: that comes in fixups. */

@@ -311,7 +311,8 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     decision->cost = options->cost_value ? cost_of(counting->r, rule)
                                          : options->cost;
     counter->cost = decision->cost;
-    counter->only_test = 0;
+    decision->is_pending = options->deduct_when != NULL;
+    counter->only_test = decision->is_pending && !options->reserve;
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
     if (counting->wants_text) {
@@ -319,6 +320,50 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
         decision->scope = counter->scope;
         decision->scope_len = counter->scope_len;
     }
+    return 1;
+}
+
+/** Not 0 if a limit says more than who is counted that depends on the
+ *  request. */
+static int depends(const rlx_holding_t *holding, int strategy)
+{
+    const rlx_options_t *options = holding->rule->options;
+
+    return holding->rule->dynamic || options->keys || options->cost_value
+           || options->exempt_when || options->deduct_when || options->lane
+           || options->per_method
+           || (options->scope && options->scope->expr)
+           || (holding->endpoint && holding->endpoint->endpoint)
+           /* The storage has a say in what that is. */
+           || (options->strategy == RLX_UNSET
+               && strategy == RLX_MOVING_WINDOW);
+}
+
+int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
+                        int strategy, rlx_decision_t *decision,
+                        rlx_counter_t *counter)
+{
+    const rlx_rule_t *rule = holding->rule;
+    rlx_dir_t settings = { .strategy = strategy };
+    rlx_counting_t counting = { .sv = sv, .dir = &settings };
+    rlx_strategy_e counted_by;
+
+    if (depends(holding, strategy)) {
+        return 0;
+    }
+    counted_by = strategy_of(&counting, rule);
+    memset(decision, 0, sizeof(*decision));
+    decision->rule = rule;
+    decision->limit = &rule->limit[counted_by];
+    decision->endpoint = holding->endpoint;
+    decision->cost = rule->options->cost;
+    decision->id = rlx_id_mix(rule->id[counted_by],
+                              scope_id(&counting, holding));
+    memset(counter, 0, sizeof(*counter));
+    counter->limit = decision->limit;
+    counter->id = decision->id;
+    counter->cost = decision->cost;
+    counter->is_named = rule->options->name != NULL;
     return 1;
 }
 

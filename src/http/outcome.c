@@ -69,6 +69,7 @@ void rlx_outcome_show(request_rec *r, rlx_outcome_t *outcome,
         shown->key = rlx_decision_key(r, decision);
         shown->cost = decision->cost;
         shown->is_dry_run = decision->rule->options->dry_run;
+        shown->is_pending = decision->is_pending;
         rlx_outcome_show_verdict(outcome, i, &decision->verdict);
         list[i] = shown;
     }
@@ -85,20 +86,6 @@ rlx_request_t *rlx_outcome_record(request_rec *r)
         r = r->next;
     }
     return rlx_request_find(r);
-}
-
-/** The decision shown for one of a record. The record may have grown since
- *  `decision` was pointed at, so it is known by its counter. */
-static const rlx_ext_decision_t *shown_for(const rlx_outcome_t *outcome,
-                                           const rlx_request_t *request,
-                                           const rlx_decision_t *decision)
-{
-    for (int i = request->n - 1; i >= 0; i--) {
-        if (rlx_id_equal(request->decisions[i].id, decision->id)) {
-            return &outcome->shown_decisions[i];
-        }
-    }
-    return NULL;
 }
 
 rlx_outcome_t *rlx_outcome_of(request_rec *r)
@@ -118,7 +105,8 @@ rlx_outcome_t *rlx_outcome_of(request_rec *r)
                          request->n);
     }
     if (request->breached) {
-        shown->breached = shown_for(outcome, request, request->breached);
+        shown->breached = shown->decisions[request->breached
+                                           - request->decisions];
     }
     if (!shown->allowed) {
         shown->status = request->status;

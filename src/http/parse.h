@@ -119,6 +119,6 @@ const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
 
 /** RateLimit, RateLimitShared, RateLimitDefault and RateLimitApplication;
  *  cmd->info is which. For RAW_ARGS. */
-const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line);
+const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *line);
 
 #endif /* RLX_HTTP_PARSE_H */

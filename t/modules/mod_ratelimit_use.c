@@ -93,13 +93,13 @@ static const char *decision_text(apr_pool_t *p, const rlx_ext_outcome_t *o,
 
     return apr_psprintf(p, "\"%s\" policy=\"%s\" strategy=%d kind=%s "
                         "scope=\"%s\" key=\"%s\" cost=%u room=%d charged=%d "
-                        "dry=%d remaining=%u reset=%" APR_INT64_T_FMT
-                        " retry=%" APR_INT64_T_FMT, d->limit->text, d->policy,
-                        (int)d->limit->strategy, kind_text(d->kind),
-                        ap_escape_logitem(p, d->scope),
+                        "dry=%d pending=%d remaining=%u reset=%"
+                        APR_INT64_T_FMT " retry=%" APR_INT64_T_FMT,
+                        d->limit->text, d->policy, (int)d->limit->strategy,
+                        kind_text(d->kind), ap_escape_logitem(p, d->scope),
                         ap_escape_logitem(p, d->key), d->cost, d->has_room,
-                        d->charged, d->is_dry_run, d->remaining,
-                        d->reset_at - o->decided_at,
+                        d->charged, d->is_dry_run, d->is_pending,
+                        d->remaining, d->reset_at - o->decided_at,
                         d->retry_at == RLX_NEVER ? -1
                         : d->retry_at - o->decided_at);
 }
