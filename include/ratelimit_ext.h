@@ -92,26 +92,29 @@ typedef enum {
     /** Some exemption or request filter held; nothing was looked at. */
     RLX_EXT_EXEMPT,
     /** Everything had room, but the storage cannot answer and this server
-     *  counts by itself. */
+     *  counts by itself, as RateLimitStorageFailure says. */
     RLX_EXT_FALLBACK,
-    /** The storage cannot answer: nothing was counted. */
+    /** The storage cannot answer: nothing was counted. Allowed, unless
+     *  RateLimitStorageFailure says deny. */
     RLX_EXT_ERROR
 } rlx_ext_result_e;
 
 /** Where a limit comes from. */
 typedef enum {
     /** RateLimit. */
-    RLX_EXT_SECTION,
+    RLX_EXT_KIND_SECTION,
     /** RateLimitShared. */
-    RLX_EXT_SHARED,
+    RLX_EXT_KIND_SHARED,
     /** RateLimitDefault. */
-    RLX_EXT_DEFAULT,
+    RLX_EXT_KIND_DEFAULT,
     /** RateLimitApplication. */
-    RLX_EXT_APPLICATION,
+    RLX_EXT_KIND_APPLICATION,
     /** RateLimitMeta. */
-    RLX_EXT_META,
+    RLX_EXT_KIND_META,
+    /** RateLimitFallback. */
+    RLX_EXT_KIND_FALLBACK,
     /** rlx_ext_prepare(). */
-    RLX_EXT_MODULE
+    RLX_EXT_KIND_MODULE
 } rlx_ext_kind_e;
 
 /** One limit that was looked at. Made by the module; read it, and through the
@@ -152,7 +155,8 @@ typedef struct rlx_ext_decision_t {
 /** What became of a charge, or of a request so far. Made by the module; read
  *  it, and through the pointer alone. It lives as long as the request. */
 typedef struct rlx_ext_outcome_t {
-    /** 0: some limit had no room and refusing is not switched off. */
+    /** 0: some limit had no room and refusing is not switched off; or the
+     *  storage cannot answer and RateLimitStorageFailure says deny. */
     int allowed;
     rlx_ext_result_e result;
     /** The limits that were looked at, n of them: those of a charge by their
@@ -254,7 +258,9 @@ APR_DECLARE_OPTIONAL_FN(const char *, rlx_ext_prepare,
  * and always allowed), RateLimitRequestFilter (true: nothing is looked at),
  * RateLimitKey, and the storage, key prefix and strategy of its server. A
  * moving-window that the server's strategy asks for and the storage cannot keep
- * is counted as sliding-window-counter, as for directives.
+ * is counted as sliding-window-counter, as for directives. While the storage
+ * cannot answer, RateLimitStorageFailure holds: by default the same limits go
+ * on in this server's shared memory.
  *
  * It costs what a directive's limit costs: one call to the storage, and some
  * hundred bytes of r->pool.
@@ -267,12 +273,15 @@ APR_DECLARE_OPTIONAL_FN(const char *, rlx_ext_prepare,
  *                limits are not overdrawn
  * @param flags   RLX_EXT_ONLY_TEST, RLX_EXT_KEY_IS_PUBLIC, or 0
  * @param outcome where the outcome goes. Never NULL afterwards; on an error
- *                it is allowed, with RLX_EXT_ERROR and no decisions.
+ *                it has RLX_EXT_ERROR and no decisions, and is allowed or not
+ *                as the administrator says.
  * @return APR_SUCCESS if it was decided, or nothing had to be looked at;
  *         APR_EINVAL: a parameter is wrong;
  *         APR_ENOTIMPL: the storage cannot keep one of the limits, which
  *         rlx_ext_prepare() would have told for this server;
- *         else the storage cannot answer. Nothing is logged.
+ *         else the storage cannot answer, nor is there another: APR_EAGAIN
+ *         where it was not asked, since it is known not to. When a storage
+ *         stops answering and when it goes on is logged, each request is not.
  */
 APR_DECLARE_OPTIONAL_FN(apr_status_t, rlx_ext_charge,
                         (request_rec *r, const rlx_ext_limits_t *limits,
@@ -285,7 +294,8 @@ APR_DECLARE_OPTIONAL_FN(apr_status_t, rlx_ext_charge,
  * refused it: status, Retry-After, other response fields, body or error
  * document, variables, line in the log, meta limits. With RateLimitCharge
  * atomic, the request gets back what it was charged before by directives.
- * If the charge was allowed for a dry run alone, this is logged.
+ * If the charge was allowed for a dry run alone, this is logged. If it is not
+ * allowed since the storage cannot answer, the status is 503.
  *
  * In any hook whose result ends the request, up to the handler and before
  * anything was sent. Return what it returns unless that is DECLINED. In a
@@ -345,7 +355,7 @@ APR_DECLARE_OPTIONAL_FN(const rlx_ext_outcome_t *, rlx_ext_decisions,
  * - of a directive: outcome is what rlx_ext_decisions() gives. Retry-After is
  *   set (meta limits, which are charged after that, may put it off), and
  *   nothing was sent yet.
- * - RLX_EXT_MODULE: a module's charge had no room, and outcome is what that
+ * - RLX_EXT_KIND_MODULE: a module's charge had no room, and outcome is what that
  *   charge gives. RLX_EXT_REFUSED then says that the module is told so; what
  *   it makes of it is its own choice.
  *
@@ -353,7 +363,7 @@ APR_DECLARE_OPTIONAL_FN(const rlx_ext_outcome_t *, rlx_ext_decisions,
  * log, write notes and fields, hand work to others, charge limits of its own;
  * it cannot change the outcome: rlx_ext_refuse() does nothing there. Of a
  * breach that it causes itself, no listener is told.
- * @param r       the request, which may be a subrequest for RLX_EXT_MODULE
+ * @param r       the request, which may be a subrequest for RLX_EXT_KIND_MODULE
  * @param outcome see above
  */
 typedef void rlx_HOOK_ratelimit_breach_t(request_rec *r,

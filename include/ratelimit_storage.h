@@ -45,6 +45,10 @@ extern "C" {
  *  options in two places is an error. */
 #define RLX_STORAGE_ONE_PER_URI 0x02u
 
+/** Flag of a provider: it always answers, as memory does. Of any other it is
+ *  remembered for all children that it fails, see decide(). */
+#define RLX_STORAGE_ALWAYS_ANSWERS 0x04u
+
 /** Levels for rlx_storage_env_t.log, a subset of httpd's own. */
 typedef enum {
     RLX_LOG_ERR,

@@ -15,6 +15,7 @@
 #include "http/counter.h"
 #include "http/digits.h"
 #include "http/environment.h"
+#include "http/failure.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/meta.h"
@@ -29,9 +30,9 @@ APLOG_USE_MODULE(ratelimit_ext);
 /** One call of rlx_ext_charge(). */
 typedef struct charge_t {
     request_rec *r;
+    const rlx_server_t *sv;
     /** May be NULL. */
     const rlx_dir_t *dir;
-    const rlx_store_t *store;
     const rlx_ext_limits_t *limits;
     /** NULL: the key of RateLimitKey. */
     const char *key;
@@ -62,17 +63,17 @@ static int is_filtered(request_rec *r, const rlx_dir_t *dir)
     return 0;
 }
 
-/** Work out the counters.
+/** Work out the counters in a storage.
  *  @param decisions filled in but for their verdicts
  *  @return 0 if the key is empty */
-static int fill(const charge_t *charge, rlx_counter_t *counters,
-                rlx_decision_t *decisions)
+static int fill(const charge_t *charge, const rlx_store_t *store,
+                rlx_counter_t *counters, rlx_decision_t *decisions)
 {
+    const rlx_request_t no_record = { .store = store };
     rlx_counting_t counting;
 
-    rlx_counting_begin(&counting, charge->r, NULL, charge->dir,
-                       charge->store->provider->flags
-                       & RLX_STORAGE_WANTS_TEXT);
+    rlx_counting_begin(&counting, charge->r, &no_record, charge->dir,
+                       store->provider->flags & RLX_STORAGE_WANTS_TEXT);
     if (charge->key) {
         rlx_key_t *key = &counting.common_key;
 
@@ -114,15 +115,29 @@ static void log_charge(const charge_t *charge)
     }
 }
 
+/** Not 0 if nothing is refused. */
+static int is_dry(const charge_t *charge)
+{
+    return charge->limits->options.dry_run
+           || (charge->dir && charge->dir->engine == RLX_ENGINE_DRY_RUN);
+}
+
+/** A time to wait, as clients are told. */
+static apr_int64_t wait_sec(rlx_usec_t usec)
+{
+    apr_int64_t sec = rlx_seconds_up(usec);
+
+    return sec < 1 ? 1 : sec;
+}
+
 /** Draw the conclusion from the verdicts. */
 static void conclude(const charge_t *charge)
 {
-    const rlx_dir_t *dir = charge->dir;
-    const rlx_options_t *options = &charge->limits->options;
     rlx_outcome_t *outcome = charge->outcome;
     rlx_ext_outcome_t *shown = &outcome->shown;
 
-    shown->result = RLX_EXT_ALLOWED;
+    shown->result = outcome->store == charge->sv->store ? RLX_EXT_ALLOWED
+                                                        : RLX_EXT_FALLBACK;
     for (int i = 0; i < shown->n && !shown->breached; i++) {
         if (!shown->decisions[i]->has_room) {
             shown->breached = shown->decisions[i];
@@ -131,29 +146,26 @@ static void conclude(const charge_t *charge)
     if (!shown->breached) {
         return;
     }
-    if (options->dry_run || (dir && dir->engine == RLX_ENGINE_DRY_RUN)) {
+    if (is_dry(charge)) {
         shown->result = RLX_EXT_DRY_RUN;
         return;
     }
     shown->result = RLX_EXT_REFUSED;
     shown->allowed = 0;
-    shown->status = rlx_breach_status(dir, options);
+    shown->status = rlx_breach_status(charge->dir, &charge->limits->options);
     shown->retry_after_sec
-        = rlx_seconds_up(rlx_outcome_retry_at(outcome->decisions, shown->n,
-                                              shown->decided_at)
-                         - shown->decided_at);
-    if (shown->retry_after_sec < 1) {
-        shown->retry_after_sec = 1;
-    }
+        = wait_sec(rlx_outcome_retry_at(outcome->decisions, shown->n,
+                                        shown->decided_at)
+                   - shown->decided_at);
 }
 
-/** Ask the storage. */
-static apr_status_t ask(const charge_t *charge)
+/** Ask a storage.
+ *  @return APR_SUCCESS also if the key is empty; then there are no decisions */
+static apr_status_t ask(const charge_t *charge, const rlx_store_t *store)
 {
     rlx_counter_t counters[RLX_LIMITS_PER_STRING];
     rlx_verdict_t verdicts[RLX_LIMITS_PER_STRING];
     rlx_outcome_t *outcome = charge->outcome;
-    const rlx_store_t *store = charge->store;
     int n = charge->limits->n;
     /* Decided by itself, and so at a time of its own. */
     rlx_usec_t now_usec = apr_time_now();
@@ -161,24 +173,54 @@ static apr_status_t ask(const charge_t *charge)
 
     outcome->decisions = apr_palloc(charge->r->pool, sizeof(rlx_decision_t)
                                                      * (apr_size_t)n);
-    if (!fill(charge, counters, outcome->decisions)) {
+    if (!fill(charge, store, counters, outcome->decisions)) {
         return APR_SUCCESS;
     }
+    outcome->store = store;
+    outcome->shown.decided_at = now_usec;
     status = rlx_store_decide(store, RLX_CHARGE_ATOMIC, counters, n, now_usec,
                               verdicts, charge->r->pool);
     if (status != APR_SUCCESS) {
-        outcome->shown.result = RLX_EXT_ERROR;
         return status;
     }
     for (int i = 0; i < n; i++) {
         outcome->decisions[i].verdict = verdicts[i];
         outcome->decisions[i].asked_at = now_usec;
     }
-    outcome->store = store;
-    outcome->shown.decided_at = now_usec;
     rlx_outcome_show(charge->r, outcome, outcome->decisions, n);
     conclude(charge);
     return APR_SUCCESS;
+}
+
+/** No storage can answer: allow, or not. */
+static void give_up(const charge_t *charge)
+{
+    rlx_ext_outcome_t *shown = &charge->outcome->shown;
+    rlx_usec_t wait_usec = rlx_store_retry_at(charge->sv->store,
+                                              shown->decided_at)
+                           - shown->decided_at;
+
+    shown->result = RLX_EXT_ERROR;
+    if (charge->sv->storage_failure == RLX_FAILURE_DENY && !is_dry(charge)) {
+        shown->allowed = 0;
+        shown->status = HTTP_SERVICE_UNAVAILABLE;
+        shown->retry_after_sec = wait_sec(wait_usec);
+    }
+}
+
+/** Ask the storage, or what stands in for it. */
+static apr_status_t decide(const charge_t *charge)
+{
+    const rlx_server_t *sv = charge->sv;
+    apr_status_t status = ask(charge, sv->store);
+
+    if (status != APR_SUCCESS && sv->local) {
+        status = ask(charge, sv->local);
+    }
+    if (status != APR_SUCCESS) {
+        give_up(charge);
+    }
+    return status;
 }
 
 /** Not APR_SUCCESS if it cannot be charged at all. */
@@ -188,7 +230,7 @@ static apr_status_t check(const charge_t *charge)
         || charge->cost > RLX_COUNT_MAX) {
         return APR_EINVAL;
     }
-    return rlx_module_limits_refused(charge->limits, charge->store,
+    return rlx_module_limits_refused(charge->limits, charge->sv->store,
                                      charge->r->pool)
            ? APR_ENOTIMPL : APR_SUCCESS;
 }
@@ -200,8 +242,8 @@ static apr_status_t rlx_ext_charge(request_rec *r,
                                    const rlx_ext_outcome_t **shown)
 {
     rlx_outcome_t *outcome = rlx_outcome_make(r->pool);
-    charge_t charge = { r, rlx_dir_of(r->per_dir_config),
-                        rlx_server_of(r->server)->store, limits, key, cost,
+    charge_t charge = { r, rlx_server_of(r->server),
+                        rlx_dir_of(r->per_dir_config), limits, key, cost,
                         flags, outcome };
     apr_status_t status = check(&charge);
 
@@ -217,7 +259,7 @@ static apr_status_t rlx_ext_charge(request_rec *r,
         outcome->shown.result = RLX_EXT_EXEMPT;
         return APR_SUCCESS;
     }
-    status = ask(&charge);
+    status = decide(&charge);
     log_charge(&charge);
     if (outcome->shown.breached && !(flags & RLX_EXT_ONLY_TEST)) {
         rlx_outcome_tell(r, outcome);
@@ -238,8 +280,8 @@ static apr_status_t rlx_ext_give_back(request_rec *r,
     }
     for (int i = 0; i < shown->n; i++) {
         rlx_decision_t *decision = &outcome->decisions[i];
-        apr_status_t status = rlx_decision_give_back(outcome->store, decision,
-                                                     now_usec, r->pool);
+        apr_status_t status = rlx_decision_give_back(decision, now_usec,
+                                                     r->pool);
 
         result = status != APR_SUCCESS ? status : result;
         rlx_outcome_show_verdict(outcome, i, &decision->verdict);
@@ -251,12 +293,25 @@ static apr_status_t rlx_ext_give_back(request_rec *r,
  * Refusing
  */
 
-/** Put the decisions of a charge in the request's record.
- *  @return the one that was breached, there */
-static const rlx_decision_t *record(request_rec *r, rlx_request_t *request,
-                                    const rlx_outcome_t *outcome)
+/** Make a charge the last thing that was decided of a request. */
+static void begin(request_rec *r, rlx_request_t *request,
+                  const rlx_outcome_t *outcome)
 {
     const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
+
+    request->store = outcome->store;
+    request->decided_in = r;
+    request->now_usec = outcome->shown.decided_at;
+    if (dir && dir->headers != RLX_UNSET) {
+        request->headers = dir->headers;
+    }
+}
+
+/** Put the decisions of a charge in the request's record.
+ *  @return the one that was breached, there */
+static const rlx_decision_t *record(rlx_request_t *request,
+                                    const rlx_outcome_t *outcome)
+{
     const rlx_decision_t *breached = NULL;
 
     for (int i = 0; i < outcome->shown.n; i++) {
@@ -267,24 +322,18 @@ static const rlx_decision_t *record(request_rec *r, rlx_request_t *request,
             breached = decision;
         }
     }
-    request->decided_in = r;
-    request->now_usec = outcome->shown.decided_at;
-    if (dir && dir->headers != RLX_UNSET) {
-        request->headers = dir->headers;
-    }
     return breached;
 }
 
 /** Nothing is charged for a refused request, also not by directives. */
-static void give_back(request_rec *r, const rlx_dir_t *dir,
-                      rlx_request_t *request, int n)
+static void uncharge(request_rec *r, const rlx_dir_t *dir,
+                     rlx_request_t *request, int n)
 {
     if (dir && dir->charge != RLX_UNSET && dir->charge != RLX_CHARGE_ATOMIC) {
         return;
     }
     for (int i = 0; i < n; i++) {
-        rlx_decision_give_back(rlx_server_of(r->server)->store,
-                               &request->decisions[i], request->now_usec,
+        rlx_decision_give_back(&request->decisions[i], request->now_usec,
                                r->pool);
     }
     rlx_settle_drop(request, 0);
@@ -295,14 +344,17 @@ static void look_at_meta(request_rec *r, const rlx_dir_t *dir,
                          rlx_request_t *request, int more)
 {
     const rlx_server_t *sv = rlx_server_of(r->server);
+    const rlx_decision_t *breached;
     rlx_plan_t plan;
 
-    if (!sv->meta || request->meta) {
+    /* RateLimitFallback stands in place of them. */
+    if (!sv->meta || request->meta
+        || (sv->fallback && request->store != sv->store)) {
         return;
     }
     rlx_resolve(r, sv, dir, request->method_number, &plan);
     if (!(plan.exempt & RLX_EXEMPT_META)) {
-        rlx_meta_test(r, dir, request, more);
+        rlx_meta_test(r, dir, request, more, &breached);
     }
 }
 
@@ -313,13 +365,16 @@ static int refuse(request_rec *r, rlx_request_t *request,
     const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
     int before, status;
 
+    if (!outcome->shown.breached) {
+        return rlx_failure_deny(r, request);
+    }
     look_at_meta(r, dir, request, outcome->shown.n);
     before = request->n;
-    status = rlx_breach_refuse(r, dir, request, record(r, request, outcome));
+    status = rlx_breach_refuse(r, dir, request, record(request, outcome));
     if (status == DECLINED) {
         return DECLINED;
     }
-    give_back(r, dir, request, before);
+    uncharge(r, dir, request, before);
     if (request->meta) {
         rlx_meta_charge(r, request);
         if (request->closed_until) {
@@ -336,7 +391,8 @@ static int rlx_ext_refuse(request_rec *r, const rlx_ext_outcome_t *shown)
     rlx_request_t *request;
     int status = DECLINED;
 
-    if (!outcome->store || !shown->breached || rlx_outcome_is_telling()) {
+    if (!outcome->store || (shown->allowed && !shown->breached)
+        || rlx_outcome_is_telling()) {
         return DECLINED;
     }
     if (r->main) {
@@ -346,8 +402,9 @@ static int rlx_ext_refuse(request_rec *r, const rlx_ext_outcome_t *shown)
     if (request->refused_in) {
         return request->refused_in == r ? request->status : DECLINED;
     }
+    begin(r, request, outcome);
     if (shown->allowed) {
-        rlx_breach_spare(r, request, record(r, request, outcome));
+        rlx_breach_spare(r, request, record(request, outcome));
     }
     else {
         status = refuse(r, request, outcome);
@@ -355,7 +412,7 @@ static int rlx_ext_refuse(request_rec *r, const rlx_ext_outcome_t *shown)
     rlx_environment_set(r, request);
     /* The hook that inserts filters may have run before. */
     rlx_headers_insert(r);
-    if (!outcome->is_told) {
+    if (shown->breached && !outcome->is_told) {
         rlx_outcome_tell(r, outcome);
     }
     return status;

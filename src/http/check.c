@@ -6,6 +6,7 @@
  */
 
 #include "http/environment.h"
+#include "http/failure.h"
 #include "http/log_tags.h"
 #include "http/resolve.h"
 
@@ -234,7 +235,8 @@ static rlx_store_set_t *make_store_set(apr_pool_t *pconf, apr_pool_t *ptemp,
     env->process_pool = main->process->pool;
     env->retain = retain;
     env->workers = workers_at_once();
-    return rlx_store_set_make(look_up, env, scheme_names(pconf, ptemp), pconf);
+    return rlx_store_set_make(look_up, env, rlx_failure_log_change,
+                              scheme_names(pconf, ptemp), pconf);
 }
 
 static int find_storage(rlx_store_set_t *set, server_rec *s)
@@ -258,6 +260,26 @@ static int find_storage(rlx_store_set_t *set, server_rec *s)
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/** Where a server goes on counting while its storage cannot answer. */
+static int find_local(rlx_store_set_t *set, server_rec *s)
+{
+    rlx_server_t *sv = rlx_server_of(s);
+    const char *error;
+
+    if (!rlx_store_may_fail(sv->store)
+        || (sv->storage_failure != RLX_UNSET
+            && sv->storage_failure != RLX_FAILURE_FALLBACK)) {
+        return OK;
+    }
+    error = rlx_store_get_local(set, &sv->local);
+    if (!error) {
+        return OK;
+    }
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s, RLXNO(0050)
+                 "RateLimitStorageFailure fallback: %s", error);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 /** Those that are written first: where none is, the default storage is meant,
  *  with the options that it has elsewhere. */
 static int find_storages(rlx_store_set_t *set, server_rec *main)
@@ -270,6 +292,13 @@ static int find_storages(rlx_store_set_t *set, server_rec *main)
             if (status != OK) {
                 return status;
             }
+        }
+    }
+    for (server_rec *s = main; s; s = s->next) {
+        int status = find_local(set, s);
+
+        if (status != OK) {
+            return status;
         }
     }
     return OK;
@@ -285,7 +314,8 @@ static const char *const directive_names[] = {
     [RLX_RULE_SHARED] = "RateLimitShared",
     [RLX_RULE_DEFAULT] = "RateLimitDefault",
     [RLX_RULE_APPLICATION] = "RateLimitApplication",
-    [RLX_RULE_META] = "RateLimitMeta"
+    [RLX_RULE_META] = "RateLimitMeta",
+    [RLX_RULE_FALLBACK] = "RateLimitFallback"
 };
 
 /** Not 0 if a rule may come to be counted by a strategy. */
@@ -307,12 +337,15 @@ static int may_use(const rlx_rule_t *rule, const rlx_dir_t *settings,
 static int check_kept(const rlx_server_t *sv, const rlx_rule_t *rule,
                       const rlx_dir_t *settings, apr_pool_t *ptemp)
 {
+    /* Where there is no table for them to be counted in, they never are. */
+    const rlx_store_t *store = rule->kind == RLX_RULE_FALLBACK && sv->local
+                               ? sv->local : sv->store;
+
     for (int s = 0; !rule->dynamic && s < RLX_STRATEGIES; s++) {
         const char *why = !may_use(rule, settings, sv, (rlx_strategy_e)s)
                           ? NULL
-                          : sv->store->provider->refuses(sv->store->instance,
-                                                         &rule->limit[s],
-                                                         ptemp);
+                          : store->provider->refuses(store->instance,
+                                                     &rule->limit[s], ptemp);
 
         if (why) {
             ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0,
@@ -372,6 +405,9 @@ static int check_server(const rlx_server_t *sv, apr_pool_t *ptemp)
     }
     if (status == OK) {
         status = check_rules(sv, sv->meta, NULL, ptemp);
+    }
+    if (status == OK) {
+        status = check_rules(sv, sv->fallback, NULL, ptemp);
     }
     for (int i = 0; status == OK && sv->sections
                     && i < sv->sections->nelts; i++) {

@@ -23,6 +23,7 @@ void *rlx_server_create(apr_pool_t *p, server_rec *s)
     sv->server = s;
     sv->name = "";
     sv->ipv6_prefix = RLX_UNSET;
+    sv->storage_failure = RLX_UNSET;
     return sv;
 }
 
@@ -53,6 +54,12 @@ void *rlx_server_merge(apr_pool_t *p, void *base, void *add)
     }
     if (!sv->meta) {
         sv->meta = from->meta;
+    }
+    if (!sv->fallback) {
+        sv->fallback = from->fallback;
+    }
+    if (sv->storage_failure == RLX_UNSET) {
+        sv->storage_failure = from->storage_failure;
     }
     sv->has_gcra |= from->has_gcra;
     return sv;

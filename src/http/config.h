@@ -49,6 +49,13 @@ typedef enum {
 #define RLX_EXEMPT_ANCESTORS   0x08
 #define RLX_EXEMPT_DESCENDENTS 0x10
 
+/** RateLimitStorageFailure. Unset means fallback. */
+typedef enum {
+    RLX_FAILURE_FALLBACK,
+    RLX_FAILURE_ALLOW,
+    RLX_FAILURE_DENY
+} rlx_failure_e;
+
 /** A limit's lane: bits. Most limits are in lane 0. */
 /** dry_run=on: stands in nobody's way. */
 #define RLX_LANE_DRY   0x1u
@@ -62,6 +69,7 @@ typedef enum {
     RLX_RULE_DEFAULT,
     RLX_RULE_APPLICATION,
     RLX_RULE_META,
+    RLX_RULE_FALLBACK,
     /** None: another module's own limit, see api.h. */
     RLX_RULE_MODULE
 } rlx_rule_e;
@@ -162,7 +170,8 @@ typedef struct rlx_rule_t {
 /** Not 0 if a rule has one counter over the server that declares it. */
 static inline int rlx_rule_is_umbrella(const rlx_rule_t *rule)
 {
-    return rule->kind == RLX_RULE_APPLICATION || rule->kind == RLX_RULE_META;
+    return rule->kind == RLX_RULE_APPLICATION || rule->kind == RLX_RULE_META
+           || rule->kind == RLX_RULE_FALLBACK;
 }
 
 /** A section that speaks of limits. */
@@ -251,6 +260,11 @@ struct rlx_server_t {
     int storage_line;
     /** The storage; NULL before check_config. */
     rlx_store_t *store;
+    /** rlx_failure_e or RLX_UNSET. */
+    int storage_failure;
+    /** Where counting goes on while `store` cannot answer; NULL: nowhere, or
+     *  it always answers, or before check_config. */
+    rlx_store_t *local;
     /** Every storage of the configuration; in the main server alone, NULL
      *  before check_config. */
     rlx_store_set_t *store_set;
@@ -265,6 +279,7 @@ struct rlx_server_t {
     apr_array_header_t *application;
     apr_array_header_t *defaults;
     apr_array_header_t *meta;
+    apr_array_header_t *fallback;
     /** Not 0: a limit of meta has phase=early; known since check_config. */
     int has_early_meta;
     /** The meta limits of every request; NULL: they depend on it, or there

@@ -27,6 +27,7 @@ void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
     memset(counting, 0, sizeof(*counting));
     counting->r = r;
     counting->request = request;
+    counting->store = request->store;
     counting->sv = rlx_server_of(r->server);
     counting->dir = dir;
     counting->wants_text = wants_text;
@@ -68,7 +69,7 @@ static rlx_id_t endpoint_id(rlx_counting_t *counting,
 /** Not 0 if the storage keeps no log of as many requests as a limit counts. */
 static int is_too_long(const rlx_counting_t *counting, const rlx_rule_t *rule)
 {
-    const rlx_store_t *store = counting->sv->store;
+    const rlx_store_t *store = counting->store;
 
     return store->provider->refuses(store->instance,
                                     &rule->limit[RLX_MOVING_WINDOW],
@@ -82,9 +83,14 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
                                   const rlx_rule_t *rule)
 {
     const rlx_dir_t *dir = counting->dir;
+    int strategy = rule->options->strategy;
 
-    if (rule->options->strategy != RLX_UNSET) {
-        return (rlx_strategy_e)rule->options->strategy;
+    if (strategy != RLX_UNSET) {
+        /* Its own storage keeps it, or the server would not have started. */
+        return strategy == RLX_MOVING_WINDOW
+               && counting->store != counting->sv->store
+               && is_too_long(counting, rule) ? RLX_SLIDING_WINDOW_COUNTER
+                                              : (rlx_strategy_e)strategy;
     }
     if (rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_MODULE) {
         const server_rec *s = rule->owner ? rule->owner->server
@@ -136,6 +142,8 @@ static const rlx_id_t kind_ids[] = {
                                  UINT64_C(0x3fb84e60c27d9a15) } },
     [RLX_RULE_META] = { { UINT64_C(0x4d65746100000001),
                           UINT64_C(0xb5027e96d3f81c4b) } },
+    [RLX_RULE_FALLBACK] = { { UINT64_C(0x46616c6c62610001),
+                              UINT64_C(0x61d93a7f0be8c452) } },
     [RLX_RULE_MODULE] = { { UINT64_C(0x4d6f64756c650001),
                             UINT64_C(0x6e91d0b85a3fc724) } },
 };
@@ -152,6 +160,7 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
     switch (rule->kind) {
     case RLX_RULE_APPLICATION:
     case RLX_RULE_META:
+    case RLX_RULE_FALLBACK:
         id = rule->owner->id;
         break;
     case RLX_RULE_SHARED:
@@ -183,23 +192,23 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
     return rlx_id_mix(id, kind_ids[rule->kind]);
 }
 
-/** Text with % and : as %25 and %3A, so that parts can be joined by colons
- *  and no two lists of parts give the same text. */
+/** Text with %, : and = as %25, %3A and %3D, so that parts can be joined by
+ *  these and no two lists of parts give the same text. */
 static const char *part(apr_pool_t *p, const char *text)
 {
     apr_size_t extra = 0;
     char *out, *to;
 
     for (const char *c = text; *c; c++) {
-        extra += (*c == '%' || *c == ':') ? 2 : 0;
+        extra += (*c == '%' || *c == ':' || *c == '=') ? 2 : 0;
     }
     if (!extra) {
         return text;
     }
     to = out = apr_palloc(p, strlen(text) + extra + 1);
     for (const char *c = text; *c; c++) {
-        if (*c == '%' || *c == ':') {
-            memcpy(to, *c == '%' ? "%25" : "%3A", 3);
+        if (*c == '%' || *c == ':' || *c == '=') {
+            memcpy(to, *c == '%' ? "%25" : *c == ':' ? "%3A" : "%3D", 3);
             to += 3;
         }
         else {
@@ -210,37 +219,67 @@ static const char *part(apr_pool_t *p, const char *text)
     return out;
 }
 
+/** What a counter belongs to, as text: the kind of it, and its name within
+ *  that kind. What has different ids has different texts. */
+static const char *place_text(const rlx_counting_t *counting,
+                              const rlx_holding_t *holding)
+{
+    const rlx_rule_t *rule = holding->rule;
+    const rlx_section_t *section = holding->endpoint;
+    request_rec *r = counting->r;
+    const char *name;
+
+    switch (rule->kind) {
+    case RLX_RULE_APPLICATION:
+        return "application:";
+    case RLX_RULE_META:
+        return "meta:";
+    case RLX_RULE_FALLBACK:
+        return "fallback:";
+    case RLX_RULE_MODULE:
+        return apr_pstrcat(r->pool, "module:",
+                           part(r->pool, rlx_value_of(r,
+                                                      rule->options->scope)),
+                           NULL);
+    case RLX_RULE_SHARED:
+        name = part(r->pool, rlx_value_of(r, rule->options->scope));
+        section = holding->declared_in;
+        return section && section->is_htaccess
+               ? apr_pstrcat(r->pool, "shared-in:", name, "=",
+                             part(r->pool, section->name), NULL)
+               : apr_pstrcat(r->pool, "shared:", name, NULL);
+    default:
+        name = section ? endpoint_name(r, section) : NULL;
+        return !section ? "server:"
+               : apr_pstrcat(r->pool, name ? "endpoint:" : "section:",
+                             part(r->pool, name ? name : section->name),
+                             NULL);
+    }
+}
+
 /** Fill in the readable parts of a counter's name. */
 static void give_text(const rlx_counting_t *counting,
-                      const rlx_decision_t *decision, rlx_counter_t *counter)
+                      const rlx_holding_t *holding, rlx_counter_t *counter)
 {
-    static const char *const kinds[] = { "endpoint", "shared", "endpoint",
-                                         "application", "meta", "module" };
-    const rlx_rule_t *rule = decision->rule;
+    const rlx_rule_t *rule = holding->rule;
     const rlx_options_t *options = rule->options;
-    request_rec *r = counting->r;
-    const rlx_server_t *sv = rlx_rule_is_umbrella(rule)
-                             || rule->kind == RLX_RULE_SHARED
-                             ? rule->owner : counting->sv;
-    const char *where = rlx_rule_is_umbrella(rule)
-                        ? "" : rlx_decision_scope(r, decision);
-    const char *more = options->scope && rule->kind != RLX_RULE_SHARED
-                       && rule->kind != RLX_RULE_MODULE
-                       ? rlx_value_of(r, options->scope) : "";
-    const char *method = options->per_method ? counting->request->method : "";
+    apr_pool_t *p = counting->r->pool;
+    int by_owner = rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_SHARED;
+    const rlx_server_t *sv = by_owner ? rule->owner : counting->sv;
+    const char *more = "";
 
-    counter->scope = apr_pstrcat(r->pool, sv->key_prefix
-                                 ? part(r->pool, sv->key_prefix) : "", ":",
-                                 part(r->pool, sv->name), ":",
-                                 kinds[rule->kind], ":",
-                                 part(r->pool, where), ":",
-                                 part(r->pool, more), ":",
-                                 part(r->pool, method), ":",
-                                 options->name ? part(r->pool, options->name)
-                                               : "", NULL);
+    if (options->scope && rule->kind != RLX_RULE_SHARED
+        && rule->kind != RLX_RULE_MODULE) {
+        more = apr_pstrcat(p, "=", part(p, rlx_value_of(counting->r,
+                                                        options->scope)),
+                           NULL);
+    }
+    counter->scope = apr_pstrcat(
+        p, sv->key_prefix ? part(p, sv->key_prefix) : "", ":",
+        part(p, sv->name), ":", place_text(counting, holding), ":", more, ":",
+        options->per_method ? part(p, counting->request->method) : "", ":",
+        options->name ? part(p, options->name) : "", NULL);
     counter->scope_len = strlen(counter->scope);
-    counter->key = decision->key;
-    counter->key_len = strlen(decision->key);
 }
 
 /** The key of a rule; the common one is worked out once. */
@@ -303,6 +342,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     decision->endpoint = holding->endpoint;
     decision->key = key->text;
     decision->key_is_public = key->is_public;
+    decision->store = counting->store;
     decision->id = rlx_id_mix(rlx_id_mix(key->id, rule->id[strategy]),
                               scope_id(counting, holding));
 
@@ -316,7 +356,9 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
     if (counting->wants_text) {
-        give_text(counting, decision, counter);
+        give_text(counting, holding, counter);
+        counter->key = decision->key;
+        counter->key_len = strlen(decision->key);
         decision->scope = counter->scope;
         decision->scope_len = counter->scope_len;
     }
@@ -345,7 +387,8 @@ int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
 {
     const rlx_rule_t *rule = holding->rule;
     rlx_dir_t settings = { .strategy = strategy };
-    rlx_counting_t counting = { .sv = sv, .dir = &settings };
+    rlx_counting_t counting = { .sv = sv, .store = sv->store,
+                                .dir = &settings };
     rlx_strategy_e counted_by;
 
     if (depends(holding, strategy)) {
@@ -356,6 +399,7 @@ int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
     decision->rule = rule;
     decision->limit = &rule->limit[counted_by];
     decision->endpoint = holding->endpoint;
+    decision->store = sv->store;
     decision->cost = rule->options->cost;
     decision->id = rlx_id_mix(rule->id[counted_by],
                               scope_id(&counting, holding));
@@ -382,8 +426,7 @@ void rlx_decision_counter(const rlx_decision_t *decision,
     counter->key_len = strlen(decision->key);
 }
 
-apr_status_t rlx_decision_give_back(const rlx_store_t *store,
-                                    rlx_decision_t *decision, rlx_usec_t now,
+apr_status_t rlx_decision_give_back(rlx_decision_t *decision, rlx_usec_t now,
                                     apr_pool_t *ptemp)
 {
     rlx_counter_t counter;
@@ -394,8 +437,8 @@ apr_status_t rlx_decision_give_back(const rlx_store_t *store,
     }
     rlx_decision_counter(decision, &counter);
     decision->verdict.charged = 0;
-    status = rlx_store_give_back(store, &counter, 1, decision->asked_at, now,
-                                 ptemp);
+    status = rlx_store_give_back(decision->store, &counter, 1,
+                                 decision->asked_at, now, ptemp);
     if (status == APR_SUCCESS) {
         decision->verdict.remaining += decision->cost;
     }
@@ -410,6 +453,7 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
     switch (rule->kind) {
     case RLX_RULE_APPLICATION:
     case RLX_RULE_META:
+    case RLX_RULE_FALLBACK:
         return rule->owner->name;
     case RLX_RULE_SHARED:
     case RLX_RULE_MODULE:

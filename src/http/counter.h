@@ -17,6 +17,8 @@ typedef struct rlx_counting_t {
     request_rec *r;
     const rlx_request_t *request;
     const rlx_server_t *sv;
+    /** Where it counts. */
+    const rlx_store_t *store;
     /** May be NULL. */
     const rlx_dir_t *dir;
     /** Not 0: the storage wants scope and key as text. */
@@ -70,11 +72,9 @@ void rlx_decision_counter(const rlx_decision_t *decision,
 /**
  * Give back what a decision charged, at most once: afterwards it counts as not
  * charged, also where the storage cannot answer.
- * @param store where it was charged
- * @param now   wall clock
+ * @param now wall clock
  */
-apr_status_t rlx_decision_give_back(const rlx_store_t *store,
-                                    rlx_decision_t *decision, rlx_usec_t now,
+apr_status_t rlx_decision_give_back(rlx_decision_t *decision, rlx_usec_t now,
                                     apr_pool_t *ptemp);
 
 /** The scope of a decision as people read it: the endpoint, the shared

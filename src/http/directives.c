@@ -26,6 +26,13 @@ static const rlx_choice_t charges[] = {
     { NULL, 0 }
 };
 
+static const rlx_choice_t failures[] = {
+    { "fallback", RLX_FAILURE_FALLBACK },
+    { "allow", RLX_FAILURE_ALLOW },
+    { "deny", RLX_FAILURE_DENY },
+    { NULL, 0 }
+};
+
 /** What On is made of. */
 #define EXEMPT_ON  (RLX_EXEMPT_APPLICATION | RLX_EXEMPT_DEFAULT \
                     | RLX_EXEMPT_META)
@@ -290,6 +297,16 @@ static const char *set_storage(cmd_parms *cmd, void *conf, const char *line)
     return NULL;
 }
 
+static const char *set_storage_failure(cmd_parms *cmd, void *conf,
+                                       const char *arg)
+{
+    const char *error = rlx_check_place(cmd, RLX_IN_SERVER);
+
+    return error ? error
+                 : rlx_choose(cmd, "", arg, failures,
+                              &rlx_server_of(cmd->server)->storage_failure);
+}
+
 /* httpd's own "not allowed here" says too little: it is told that sections
  * and servers are both fine, and rlx_check_place() says what is not. */
 #define SV    (RSRC_CONF | ACCESS_CONF)
@@ -305,6 +322,15 @@ const command_rec rlx_directives[] = {
     AP_INIT_RAW_ARGS("RateLimitStorage", set_storage, NULL, SV,
                      "where counters live: a URI, and options of the storage "
                      "as name=value"),
+    AP_INIT_TAKE1("RateLimitStorageFailure", set_storage_failure, NULL, SV,
+                  "what a request gets while the storage cannot answer: "
+                  "fallback (counting in shared memory of this server), allow "
+                  "or deny (503)"),
+    AP_INIT_RAW_ARGS("RateLimitFallback", rlx_limit_directive,
+                     KIND(RLX_RULE_FALLBACK), SV,
+                     "limits in place of all others while the storage cannot "
+                     "answer: a limit string in quotes, and options as "
+                     "name=value"),
     AP_INIT_TAKE1("RateLimitKeyPrefix", set_key_prefix, NULL, SV,
                   "text put before every stored key"),
     AP_INIT_TAKE1("RateLimitStrategy", set_strategy, NULL, SVD,

@@ -160,7 +160,9 @@ static const meaning_t *parse(request_rec *r, const rlx_rule_t *rule,
 static int is_kept(request_rec *r, const rlx_rule_t *rule,
                    const meaning_t *meaning)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
+    const rlx_server_t *sv = rlx_server_of(r->server);
+    const rlx_store_t *store = rule->kind == RLX_RULE_FALLBACK ? sv->local
+                                                               : sv->store;
     int strategy = rule->options->strategy;
 
     /* One that the settings give counts what it can, see counter.c. */

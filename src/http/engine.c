@@ -16,6 +16,7 @@
 #include "http/breach.h"
 #include "http/counter.h"
 #include "http/environment.h"
+#include "http/failure.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/meta.h"
@@ -29,6 +30,10 @@ APLOG_USE_MODULE(ratelimit_ext);
 
 /** More counters than this do not fit the stack. */
 #define FEW 8
+
+/** In place of a status: the storage cannot answer, and the request's record
+ *  is as if it had not been asked. */
+#define UNDECIDED (-100)
 
 /** The counters that a storage is asked for in one go: those of the record's
  *  decisions from `first` on. */
@@ -113,21 +118,20 @@ static int has_room(const rlx_verdict_t *verdicts, int n)
 /** A refused request may have been charged to limits that had room for it and
  *  have none for another: when they will have is asked anew, or Retry-After
  *  would be too early for them. */
-static apr_status_t ask_when(const batch_t *batch, request_rec *r,
-                             const rlx_request_t *request)
+static void ask_when(const batch_t *batch, request_rec *r,
+                     const rlx_request_t *request)
 {
     apr_size_t n = (apr_size_t)batch->n;
     rlx_verdict_t *after = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
-    apr_status_t status = rlx_store_look(rlx_server_of(r->server)->store,
-                                         batch->counters, batch->n,
-                                         request->now_usec, after, r->pool);
+    apr_status_t status = rlx_store_look(request->store, batch->counters,
+                                         batch->n, request->now_usec, after,
+                                         r->pool);
 
     for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
         if (batch->verdicts[i].charged) {
             batch->verdicts[i].retry_at = after[i].retry_at;
         }
     }
-    return status;
 }
 
 /** Ask the storage. */
@@ -135,14 +139,14 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
                                  const rlx_request_t *request,
                                  rlx_charge_e mode)
 {
-    apr_status_t status = rlx_store_decide(rlx_server_of(r->server)->store,
-                                           mode, batch->counters, batch->n,
+    apr_status_t status = rlx_store_decide(request->store, mode,
+                                           batch->counters, batch->n,
                                            request->now_usec, batch->verdicts,
                                            r->pool);
 
     if (status == APR_SUCCESS && mode != RLX_CHARGE_ATOMIC
         && !has_room(batch->verdicts, batch->n)) {
-        status = ask_when(batch, r, request);
+        ask_when(batch, r, request);
     }
     return status;
 }
@@ -164,8 +168,6 @@ static void batch_keep(const batch_t *batch, rlx_request_t *request)
 static __attribute__((noinline)) void
 give_back(request_rec *r, rlx_request_t *request, int n)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
-
     for (int i = 0; i < n; i++) {
         rlx_decision_t *decision = &request->decisions[i];
         rlx_counter_t counter;
@@ -174,8 +176,9 @@ give_back(request_rec *r, rlx_request_t *request, int n)
             continue;
         }
         rlx_decision_counter(decision, &counter);
-        if (rlx_store_give_back(store, &counter, 1, decision->asked_at,
-                                request->now_usec, r->pool) == APR_SUCCESS) {
+        if (rlx_store_give_back(decision->store, &counter, 1,
+                                decision->asked_at, request->now_usec,
+                                r->pool) == APR_SUCCESS) {
             decision->verdict.charged = 0;
             decision->verdict.remaining += decision->cost;
         }
@@ -194,56 +197,28 @@ static const rlx_decision_t *batch_breach(const batch_t *batch,
     return NULL;
 }
 
-/** The storage cannot answer: a batch is as if it had never been. */
-static void give_up(request_rec *r, rlx_request_t *request,
-                    const batch_t *batch, apr_status_t status)
-{
-    request->n = batch->first;
-    request->result = RLX_RESULT_ERROR;
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0012)
-                  "storage %s cannot answer: the request passes",
-                  rlx_server_of(r->server)->store->shown_uri);
-}
-
 static rlx_charge_e charge_mode(const rlx_dir_t *dir)
 {
     return dir && dir->charge != RLX_UNSET ? (rlx_charge_e)dir->charge
                                            : RLX_CHARGE_ATOMIC;
 }
 
-/** Decide the counters of a batch.
- *  @return the first without room, or NULL */
-static const rlx_decision_t *decide_batch(request_rec *r,
-                                          rlx_request_t *request,
-                                          const batch_t *batch,
-                                          rlx_charge_e mode)
-{
-    apr_status_t status = batch_decide(batch, r, request, mode);
-
-    if (status != APR_SUCCESS) {
-        give_up(r, request, batch, status);
-        return NULL;
-    }
-    batch_keep(batch, request);
-    return batch_breach(batch, request);
-}
-
 /** Decide the limits of a plan that have dry_run=on: each by itself, and
- *  charged as if all of them and none of the others could refuse. */
-static __attribute__((noinline)) void
+ *  charged as if all of them and none of the others could refuse.
+ *  @return 0 if the storage cannot answer */
+static __attribute__((noinline)) int
 decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
            rlx_request_t *request, batch_t *batch,
            const rlx_decision_t *breached)
 {
     request_rec *r = counting->r;
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
     rlx_charge_e mode = charge_mode(counting->dir);
     apr_status_t status;
 
     batch->lane ^= RLX_LANE_DRY;
     batch_fill(batch, counting, plan, request);
     if (!batch->n) {
-        return;
+        return 1;
     }
     batch->verdicts = &request->decisions[batch->first].verdict;
     if (batch->n > 1) {
@@ -251,19 +226,20 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
                                               * (apr_size_t)batch->n);
     }
     status = breached && mode != RLX_CHARGE_ALL
-             ? rlx_store_look(store, batch->counters, batch->n,
+             ? rlx_store_look(request->store, batch->counters, batch->n,
                               request->now_usec, batch->verdicts, r->pool)
-             : rlx_store_decide(store, RLX_CHARGE_ALL, batch->counters,
-                                batch->n, request->now_usec, batch->verdicts,
-                                r->pool);
+             : rlx_store_decide(request->store, RLX_CHARGE_ALL,
+                                batch->counters, batch->n, request->now_usec,
+                                batch->verdicts, r->pool);
     if (status != APR_SUCCESS) {
-        give_up(r, request, batch, status);
-        return;
+        request->n = batch->first;
+        return 0;
     }
     batch_keep(batch, request);
     if (!breached && (breached = batch_breach(batch, request)) != NULL) {
         rlx_breach_spare(r, request, breached);
     }
+    return 1;
 }
 
 /** A refused request is not charged, or to some limits alone: take the rest
@@ -293,7 +269,9 @@ typedef enum {
     /** Those with phase=early. */
     PHASE_EARLY,
     /** The others; and those, where other sections have come into play. */
-    PHASE_FIXUPS
+    PHASE_FIXUPS,
+    /** All. */
+    PHASE_ALL
 } phase_e;
 
 /** Put what is to be decided in a batch. Always inline: it is the greater
@@ -317,15 +295,18 @@ gather(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
         batch->lane = RLX_LANE_EARLY;
         batch->lane_mask |= RLX_LANE_EARLY;
     }
-    else if (request->early_for == r->per_dir_config) {
+    else if (phase == PHASE_FIXUPS
+             && request->early_for == r->per_dir_config) {
         batch->lane_mask |= RLX_LANE_EARLY;
     }
     rlx_counting_begin(counting, r, request, counting->dir,
-                       sv->store->provider->flags & RLX_STORAGE_WANTS_TEXT);
+                       request->store->provider->flags
+                       & RLX_STORAGE_WANTS_TEXT);
     batch_fill(batch, counting, plan, request);
 }
 
-/** Decide what holds for r and was not decided before. */
+/** Decide what holds for r and was not decided before.
+ *  @return DECLINED, the status of the refusal, or UNDECIDED */
 static int decide(request_rec *r, const rlx_dir_t *dir,
                   rlx_request_t *request, const rlx_plan_t *plan,
                   phase_e phase)
@@ -337,6 +318,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     rlx_counting_t counting;
     int before = request->n;
     int status = DECLINED;
+    int is_asked;
 
     if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
@@ -354,13 +336,23 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     if (batch.n == 1) {
         batch.verdicts = &request->decisions[before].verdict;
     }
-    if (batch.n) {
-        breached = decide_batch(r, request, &batch, charge_mode(dir));
+    is_asked = batch.n != 0;
+    if (is_asked) {
+        if (batch_decide(&batch, r, request, charge_mode(dir))
+            != APR_SUCCESS) {
+            request->n = before;
+            return UNDECIDED;
+        }
+        batch_keep(&batch, request);
+        breached = batch_breach(&batch, request);
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
                           : DECLINED;
     }
-    if (batch.n_other) {
-        decide_dry(&counting, plan, request, &batch, breached);
+    /* What the others said stands without them. */
+    if (batch.n_other
+        && !decide_dry(&counting, plan, request, &batch, breached)
+        && !is_asked) {
+        return UNDECIDED;
     }
     if (status != DECLINED && (before || rlx_settle_is_due(request))) {
         uncharge(r, dir, request, before);
@@ -375,9 +367,12 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
                  const rlx_plan_t *plan, phase_e phase)
 {
     int before = request->n;
-    const rlx_decision_t *breached = rlx_meta_test(r, dir, request, plan->n);
+    const rlx_decision_t *breached;
     int status = DECLINED;
 
+    if (!rlx_meta_test(r, dir, request, plan->n, &breached)) {
+        return UNDECIDED;
+    }
     if (breached) {
         status = rlx_breach_refuse(r, dir, request, breached);
         if (status != DECLINED) {
@@ -388,7 +383,7 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
     if (plan->n) {
         status = decide(r, dir, request, plan, phase);
     }
-    if (status != DECLINED) {
+    if (status != DECLINED && status != UNDECIDED) {
         rlx_meta_charge(r, request);
         if (request->closed_until) {
             /* Or Retry-After would be too early for them. */
@@ -396,6 +391,35 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
         }
     }
     return status;
+}
+
+/** Decide what holds, meta limits too. Inline: every request comes here.
+ *  @return DECLINED, the status of the refusal, or UNDECIDED */
+static inline __attribute__((always_inline)) int
+decide_all(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+           rlx_request_t *request, const rlx_plan_t *plan, phase_e phase)
+{
+    if (sv->meta && !(plan->exempt & RLX_EXEMPT_META)) {
+        return decide_with_meta(r, dir, request, plan, phase);
+    }
+    return plan->n ? decide(r, dir, request, plan, phase) : DECLINED;
+}
+
+/** The storage cannot answer: decide elsewhere, or not at all. */
+static __attribute__((noinline)) int
+decide_without(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+               rlx_request_t *request, rlx_plan_t *plan, phase_e phase)
+{
+    int status = UNDECIDED;
+
+    if (rlx_failure_falls_back(r, request, plan)) {
+        /* Other limits have no phase: the first time is as good as any. */
+        phase = sv->fallback ? PHASE_ALL : phase;
+        rlx_request_get(r, plan->n);
+        status = decide_all(r, sv, dir, request, plan, phase);
+    }
+    return status == UNDECIDED ? rlx_failure_answer(r, dir, request, plan)
+                               : status;
 }
 
 /** Not 0 if a request filter lets the request pass. */
@@ -453,7 +477,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     rlx_request_t *request = rlx_request_find(r);
     int method = request ? request->method_number : rlx_method_of(r);
     rlx_plan_t plan;
-    int status = DECLINED;
+    int status;
 
     if ((request && request->is_filtered)
         || (dir && dir->filters && is_filtered(r, dir->filters))) {
@@ -477,14 +501,13 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     if (dir && dir->headers != RLX_UNSET) {
         request->headers = dir->headers;
     }
+    request->store = sv->store;
     if (plan.n || sv->meta) {
         rlx_request_read_clock(request);
     }
-    if (sv->meta && !(plan.exempt & RLX_EXEMPT_META)) {
-        status = decide_with_meta(r, dir, request, &plan, phase);
-    }
-    else if (plan.n) {
-        status = decide(r, dir, request, &plan, phase);
+    status = decide_all(r, sv, dir, request, &plan, phase);
+    if (status == UNDECIDED) {
+        status = decide_without(r, sv, dir, request, &plan, phase);
     }
     if (rlx_environment_is_read || status != DECLINED) {
         rlx_environment_set(r, request);

@@ -110,6 +110,7 @@ static const char *const results[] = {
     [RLX_RESULT_REFUSED] = "refused",
     [RLX_RESULT_DRY_RUN] = "dry-run",
     [RLX_RESULT_EXEMPT] = "exempt",
+    [RLX_RESULT_FALLBACK] = "fallback",
     [RLX_RESULT_ERROR] = "error"
 };
 

@@ -14,7 +14,8 @@ static const unsigned int places[] = {
     [RLX_RULE_SHARED] = RLX_IN_SECTION | RLX_IN_HTACCESS,
     [RLX_RULE_DEFAULT] = RLX_IN_SERVER,
     [RLX_RULE_APPLICATION] = RLX_IN_SERVER,
-    [RLX_RULE_META] = RLX_IN_SERVER
+    [RLX_RULE_META] = RLX_IN_SERVER,
+    [RLX_RULE_FALLBACK] = RLX_IN_SERVER
 };
 
 /** @param limit NULL: it is known for each request alone */
@@ -42,6 +43,7 @@ static apr_array_header_t *rules_here(const cmd_parms *cmd, rlx_rule_e kind,
     rlx_server_t *sv = rlx_server_of(cmd->server);
     apr_array_header_t **list = kind == RLX_RULE_DEFAULT ? &sv->defaults
                                 : kind == RLX_RULE_META ? &sv->meta
+                                : kind == RLX_RULE_FALLBACK ? &sv->fallback
                                 : &sv->application;
 
     if (kind == RLX_RULE_SECTION || kind == RLX_RULE_SHARED) {

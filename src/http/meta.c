@@ -23,6 +23,7 @@ struct rlx_meta_t {
     rlx_verdict_t *verdicts;
     rlx_decision_t *decisions;
     int n;
+    const rlx_store_t *store;
 };
 
 /** Not 0 if an earlier one of them has the same counter. */
@@ -40,16 +41,16 @@ static int is_twice(const rlx_meta_t *meta, rlx_id_t id)
 static rlx_meta_t *gather(request_rec *r, const rlx_dir_t *dir,
                           rlx_request_t *request, const rlx_plan_t *plan)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
     apr_size_t n = (apr_size_t)plan->n;
     rlx_meta_t *meta = apr_pcalloc(r->pool, sizeof(*meta));
     rlx_counting_t counting;
 
+    meta->store = request->store;
     meta->counters = apr_palloc(r->pool, sizeof(rlx_counter_t) * n);
     meta->verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
     meta->decisions = apr_palloc(r->pool, sizeof(rlx_decision_t) * n);
     rlx_counting_begin(&counting, r, request, dir,
-                       store->provider->flags & RLX_STORAGE_WANTS_TEXT);
+                       meta->store->provider->flags & RLX_STORAGE_WANTS_TEXT);
     for (int i = 0; i < plan->n; i++) {
         const rlx_rule_t *rule = plan->holdings[i].rule;
         rlx_decision_t *decision = &meta->decisions[meta->n];
@@ -84,24 +85,12 @@ static int is_known(const rlx_meta_t *meta, const rlx_meta_t *before)
     return 1;
 }
 
-/** Look at all counters, or charge them.
- *  @return 0 if the storage cannot answer, which is logged */
-static int ask(request_rec *r, const rlx_request_t *request,
-               const rlx_meta_t *meta, int only_look)
+/** Look at all counters, wherever they are kept. */
+static apr_status_t look_at(request_rec *r, const rlx_request_t *request,
+                            const rlx_meta_t *meta)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
-    apr_status_t status = only_look
-        ? rlx_store_look(store, meta->counters, meta->n, request->now_usec,
-                         meta->verdicts, r->pool)
-        : rlx_store_decide(store, RLX_CHARGE_ALL, meta->counters, meta->n,
-                           request->now_usec, meta->verdicts, r->pool);
-
-    if (status != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0035)
-                      "storage %s cannot answer: meta limits are passed over",
-                      store->shown_uri);
-    }
-    return status == APR_SUCCESS;
+    return rlx_store_look(meta->store, meta->counters, meta->n,
+                          request->now_usec, meta->verdicts, r->pool);
 }
 
 /** Put those without room in the record.
@@ -136,29 +125,30 @@ static const rlx_decision_t *keep(request_rec *r, rlx_request_t *request,
     return breached;
 }
 
-const rlx_decision_t *rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
-                                    rlx_request_t *request, int more)
+int rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
+                  rlx_request_t *request, int more,
+                  const rlx_decision_t **breached)
 {
-    const rlx_decision_t *breached, *dry;
+    const rlx_decision_t *dry;
     rlx_meta_t *meta;
     rlx_plan_t plan;
 
     rlx_resolve_meta(r, rlx_server_of(r->server), request->method_number,
                      &plan);
     meta = gather(r, dir, request, &plan);
+    *breached = NULL;
     if (is_known(meta, request->meta)) {
-        return NULL;
+        return 1;
+    }
+    if (look_at(r, request, meta) != APR_SUCCESS) {
+        return 0;
     }
     request->meta = meta;
-    if (!ask(r, request, meta, 1)) {
-        request->result = RLX_RESULT_ERROR;
-        meta->n = 0;
-    }
-    breached = keep(r, request, meta, more, &dry);
-    if (dry && !breached) {
+    *breached = keep(r, request, meta, more, &dry);
+    if (dry && !*breached) {
         rlx_breach_spare(r, request, dry);
     }
-    return breached;
+    return 1;
 }
 
 /** The time when all of them that refuse have room for one more breach. */
@@ -185,11 +175,13 @@ void rlx_meta_charge(request_rec *r, rlx_request_t *request)
 {
     const rlx_meta_t *meta = request->meta;
 
-    if (!meta->n || !ask(r, request, meta, 0)) {
+    if (rlx_store_decide(meta->store, RLX_CHARGE_ALL, meta->counters, meta->n,
+                         request->now_usec, meta->verdicts, r->pool)
+        != APR_SUCCESS) {
         return;
     }
     /* What had room for this breach may have none for another. */
-    if (ask(r, request, meta, 1)) {
+    if (look_at(r, request, meta) == APR_SUCCESS) {
         request->closed_until = open_at(request, meta);
     }
 }

@@ -16,15 +16,18 @@
  * Charges nothing. Decisions of those that have none are put in the record;
  * what is found is remembered there for rlx_meta_charge().
  * @param dir  the request's configuration; may be NULL
- * @param more room that the record keeps for further decisions
- * @return the first that refuses, or NULL if the request may go on
+ * @param more     room that the record keeps for further decisions
+ * @param breached the first that refuses, or NULL if the request may go on
+ * @return 0 if the storage cannot answer: then the record is as it was
  */
-const rlx_decision_t *rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
-                                    rlx_request_t *request, int more);
+int rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
+                  rlx_request_t *request, int more,
+                  const rlx_decision_t **breached);
 
 /** Charge a refusal by another limit to the meta limits that were looked at,
  *  and put off the time when the client may come again where that took their
- *  last room. */
+ *  last room. A storage that cannot answer any longer leaves the refusal
+ *  uncharged. */
 void rlx_meta_charge(request_rec *r, rlx_request_t *request);
 
 #endif /* RLX_HTTP_META_H */

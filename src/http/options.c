@@ -15,7 +15,7 @@
 #define ON(kind)  (1u << (kind))
 #define ON_ALL    (ON(RLX_RULE_SECTION) | ON(RLX_RULE_SHARED) \
                    | ON(RLX_RULE_DEFAULT) | ON(RLX_RULE_APPLICATION) \
-                   | ON(RLX_RULE_META))
+                   | ON(RLX_RULE_META) | ON(RLX_RULE_FALLBACK))
 
 /** What is being read. */
 typedef struct reading_t {
@@ -283,8 +283,8 @@ static const option_t known[] = {
     { "key", ON_ALL, 1, read_key },
     { "methods", ON_ALL, 0, read_methods },
     { "per_method", ON_ALL, 0, read_per_method },
-    { "scope", ON_ALL & ~(ON(RLX_RULE_APPLICATION) | ON(RLX_RULE_META)), 0,
-      read_scope },
+    { "scope", ON(RLX_RULE_SECTION) | ON(RLX_RULE_SHARED)
+               | ON(RLX_RULE_DEFAULT), 0, read_scope },
     { "cost", ON_ALL, 0, read_cost },
     { "override_defaults", ON(RLX_RULE_SECTION) | ON(RLX_RULE_SHARED), 0,
       read_override },
@@ -298,7 +298,7 @@ static const option_t known[] = {
     { "dry_run", ON_ALL, 0, read_dry_run },
     { "deduct_when", ON_ALL & ~ON(RLX_RULE_META), 0, read_deduct_when },
     { "reserve", ON_ALL & ~ON(RLX_RULE_META), 0, read_reserve },
-    { "phase", ON_ALL, 0, read_phase }
+    { "phase", ON_ALL & ~ON(RLX_RULE_FALLBACK), 0, read_phase }
 };
 
 #define KNOWN ((int)(sizeof(known) / sizeof(known[0])))

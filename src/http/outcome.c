@@ -11,12 +11,13 @@
 #include "http/headers.h"
 
 static const rlx_ext_kind_e kinds[] = {
-    [RLX_RULE_SECTION] = RLX_EXT_SECTION,
-    [RLX_RULE_SHARED] = RLX_EXT_SHARED,
-    [RLX_RULE_DEFAULT] = RLX_EXT_DEFAULT,
-    [RLX_RULE_APPLICATION] = RLX_EXT_APPLICATION,
-    [RLX_RULE_META] = RLX_EXT_META,
-    [RLX_RULE_MODULE] = RLX_EXT_MODULE
+    [RLX_RULE_SECTION] = RLX_EXT_KIND_SECTION,
+    [RLX_RULE_SHARED] = RLX_EXT_KIND_SHARED,
+    [RLX_RULE_DEFAULT] = RLX_EXT_KIND_DEFAULT,
+    [RLX_RULE_APPLICATION] = RLX_EXT_KIND_APPLICATION,
+    [RLX_RULE_META] = RLX_EXT_KIND_META,
+    [RLX_RULE_FALLBACK] = RLX_EXT_KIND_FALLBACK,
+    [RLX_RULE_MODULE] = RLX_EXT_KIND_MODULE
 };
 
 static const rlx_ext_result_e results[] = {
@@ -24,6 +25,7 @@ static const rlx_ext_result_e results[] = {
     [RLX_RESULT_REFUSED] = RLX_EXT_REFUSED,
     [RLX_RESULT_DRY_RUN] = RLX_EXT_DRY_RUN,
     [RLX_RESULT_EXEMPT] = RLX_EXT_EXEMPT,
+    [RLX_RESULT_FALLBACK] = RLX_EXT_FALLBACK,
     [RLX_RESULT_ERROR] = RLX_EXT_ERROR
 };
 
@@ -98,7 +100,7 @@ rlx_outcome_t *rlx_outcome_of(request_rec *r)
         return outcome;
     }
     shown->result = results[rlx_request_result(request)];
-    shown->allowed = shown->result != RLX_EXT_REFUSED;
+    shown->allowed = !request->refused_in;
     shown->decided_at = request->n ? request->now_usec : 0;
     if (request->decided_in) {
         rlx_outcome_show(request->decided_in, outcome, request->decisions,

@@ -21,8 +21,8 @@ typedef struct rlx_outcome_t {
     rlx_ext_decision_t *shown_decisions;
     /** Of a charge: what was decided, shown.n of them. */
     rlx_decision_t *decisions;
-    /** Where it was charged; NULL: this is not a charge, or nothing was
-     *  asked. */
+    /** The storage that was asked last; NULL: this is not a charge, or none
+     *  was asked. */
     const rlx_store_t *store;
     /** Not 0: listeners have heard of it. */
     int is_told;

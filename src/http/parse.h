@@ -117,8 +117,8 @@ const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
                               const apr_array_header_t *words, int first,
                               int n, const rlx_options_t **options);
 
-/** RateLimit, RateLimitShared, RateLimitDefault and RateLimitApplication;
- *  cmd->info is which. For RAW_ARGS. */
+/** The directives that hold limits; cmd->info is which, an rlx_rule_e. For
+ *  RAW_ARGS. */
 const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *line);
 
 #endif /* RLX_HTTP_PARSE_H */

@@ -20,6 +20,8 @@ static const char *scope_text(apr_pool_t *p, const rlx_holding_t *holding)
         return "application";
     case RLX_RULE_META:
         return "meta";
+    case RLX_RULE_FALLBACK:
+        return "fallback";
     default:
         return holding->endpoint ? holding->endpoint->name : "-";
     }

@@ -180,6 +180,7 @@ static void refusal_insert(request_rec *r)
     const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
     if (request && request->refused_in == r && r->status == request->status
+        && request->result == RLX_RESULT_REFUSED
         && rlx_manner_body(rlx_manner_of(r)) != RLX_BODY_OFF
         && !ap_response_code_string(r, ap_index_of_response(r->status))) {
         ap_add_output_filter_handle(filter, NULL, r, r->connection);

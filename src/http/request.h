@@ -35,6 +35,8 @@ typedef struct rlx_decision_t {
      *  the verdict says of charging is not the last word. */
     int is_pending;
     rlx_verdict_t verdict;
+    /** The storage that decided it. */
+    const rlx_store_t *store;
 } rlx_decision_t;
 
 /** How a request fared. */
@@ -48,7 +50,10 @@ typedef enum {
     /** Something exempted the request, and nothing was looked at. Never in
      *  the record: rlx_request_result() says so. */
     RLX_RESULT_EXEMPT,
-    /** The storage could not answer. */
+    /** The storage could not answer, and what was counted in this server's
+     *  shared memory had room. */
+    RLX_RESULT_FALLBACK,
+    /** The storage could not answer, and nothing was counted. */
     RLX_RESULT_ERROR
 } rlx_result_e;
 
@@ -63,6 +68,9 @@ typedef struct rlx_request_t {
     /** The configuration that was last decided on: when the request's
      *  differs, sections have come into play since. */
     const ap_conf_vector_t *decided_for;
+    /** The storage that decides now: the server's, or what stands in for it
+     *  while it cannot answer. Set by the engine before it asks. */
+    const rlx_store_t *store;
     /** The same of the limits with phase=early. */
     const ap_conf_vector_t *early_for;
     /** What was decided, in that order: n of them, and room for more. */
@@ -92,7 +100,8 @@ typedef struct rlx_request_t {
     int headers;
     /** The meta limits that were looked at last; NULL: none. */
     rlx_meta_t *meta;
-    /** Meta limits refuse everything until then; 0: they do not. */
+    /** Everything is refused until then, by meta limits or because the
+     *  storage cannot answer; 0: it is not. */
     rlx_usec_t closed_until;
     /** Status of the refusal. */
     int status;

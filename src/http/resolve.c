@@ -273,14 +273,14 @@ static int has_dynamic(const apr_array_header_t *rules)
     return 0;
 }
 
-/** All meta limits that hold for a method. */
-static void walk_meta(request_rec *r, const rlx_server_t *sv, int method,
-                      apr_pool_t *p, rlx_plan_t *plan)
+/** All limits of one list that hold for a method. */
+static void walk_list(request_rec *r, const apr_array_header_t *rules,
+                      int method, apr_pool_t *p, rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, 1, 1, length(sv->meta) };
+    walk_t walk = { plan, NULL, p, r, method, 1, 1, length(rules) };
 
     memset(plan, 0, sizeof(*plan));
-    hold_all(&walk, sv->meta, NULL, NULL);
+    hold_all(&walk, rules, NULL, NULL);
 }
 
 void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
@@ -290,8 +290,14 @@ void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
         *plan = sv->meta_ready->plan;
     }
     else {
-        walk_meta(r, sv, method, r->pool, plan);
+        walk_list(r, sv->meta, method, r->pool, plan);
     }
+}
+
+void rlx_resolve_fallback(request_rec *r, const rlx_server_t *sv, int method,
+                          rlx_plan_t *plan)
+{
+    walk_list(r, sv->fallback, method, r->pool, plan);
 }
 
 /** The same, known beforehand unless they depend on the request. */
@@ -304,7 +310,7 @@ static const rlx_ready_t *make_meta_ready(apr_pool_t *pconf,
         return NULL;
     }
     ready = apr_pcalloc(pconf, sizeof(*ready));
-    walk_meta(NULL, sv, M_GET, pconf, &ready->plan);
+    walk_list(NULL, sv->meta, M_GET, pconf, &ready->plan);
     ready->any_method = 1;
     return ready;
 }

@@ -75,6 +75,11 @@ void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
 void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
                       rlx_plan_t *plan);
 
+/** The same for the limits that stand in place of all others while the
+ *  storage cannot answer. */
+void rlx_resolve_fallback(request_rec *r, const rlx_server_t *sv, int method,
+                          rlx_plan_t *plan);
+
 /** The number of the method that a request was made with. */
 static inline int rlx_method_of(const request_rec *r)
 {

@@ -18,19 +18,23 @@
 
 APLOG_USE_MODULE(ratelimit_ext);
 
-/** Some decisions of a request: their counters and places in the record. */
+/** Some decisions of a request that one storage made: their counters and
+ *  places in the record. */
 typedef struct selection_t {
+    const rlx_store_t *store;
     rlx_counter_t *counters;
     rlx_verdict_t *verdicts;
     int *places;
     int n;
 } selection_t;
 
-static selection_t *select_none(request_rec *r, int room)
+static selection_t *select_none(request_rec *r, const rlx_store_t *store,
+                                int room)
 {
     selection_t *selection = apr_pcalloc(r->pool, sizeof(*selection));
     apr_size_t n = (apr_size_t)room;
 
+    selection->store = store;
     selection->counters = apr_palloc(r->pool, sizeof(rlx_counter_t) * n);
     selection->verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
     selection->places = apr_palloc(r->pool, sizeof(int) * n);
@@ -70,7 +74,7 @@ static void judge(request_rec *r, rlx_request_t *request,
         const rlx_options_t *options = decision->rule->options;
         int is_due;
 
-        if (!decision->is_pending) {
+        if (!decision->is_pending || decision->store != charge->store) {
             continue;
         }
         decision->is_pending = 0;
@@ -104,27 +108,23 @@ static void keep(rlx_request_t *request, const selection_t *selection)
     }
 }
 
-static void log_failed(request_rec *r, apr_status_t status)
+static void log_failed(request_rec *r, const selection_t *selection)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r, RLXNO(0037)
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0037)
                   "storage %s cannot answer: what deduct_when= says is not "
-                  "charged, or not given back",
-                  rlx_server_of(r->server)->store->shown_uri);
+                  "charged, or not given back", selection->store->shown_uri);
 }
 
 static void charge_all(request_rec *r, rlx_request_t *request,
                        const selection_t *selection)
 {
-    apr_status_t status;
-
     if (!selection->n) {
         return;
     }
-    status = rlx_store_decide(rlx_server_of(r->server)->store, RLX_CHARGE_ALL,
-                              selection->counters, selection->n,
-                              request->now_usec, selection->verdicts, r->pool);
-    if (status != APR_SUCCESS) {
-        log_failed(r, status);
+    if (rlx_store_decide(selection->store, RLX_CHARGE_ALL, selection->counters,
+                         selection->n, request->now_usec, selection->verdicts,
+                         r->pool) != APR_SUCCESS) {
+        log_failed(r, selection);
         return;
     }
     for (int i = 0; i < selection->n; i++) {
@@ -138,7 +138,6 @@ static void charge_all(request_rec *r, rlx_request_t *request,
 static void give_back_all(request_rec *r, rlx_request_t *request,
                           const selection_t *selection)
 {
-    const rlx_store_t *store = rlx_server_of(r->server)->store;
     apr_status_t status = APR_SUCCESS;
 
     if (!selection->n) {
@@ -148,32 +147,30 @@ static void give_back_all(request_rec *r, rlx_request_t *request,
         const rlx_decision_t *decision = &request->decisions[
             selection->places[i]];
 
-        status = rlx_store_give_back(store, &selection->counters[i], 1,
+        status = rlx_store_give_back(selection->store,
+                                     &selection->counters[i], 1,
                                      decision->asked_at, request->now_usec,
                                      r->pool);
     }
     if (status == APR_SUCCESS) {
-        status = rlx_store_look(store, selection->counters, selection->n,
-                                request->now_usec, selection->verdicts,
-                                r->pool);
+        status = rlx_store_look(selection->store, selection->counters,
+                                selection->n, request->now_usec,
+                                selection->verdicts, r->pool);
     }
     if (status != APR_SUCCESS) {
-        log_failed(r, status);
+        log_failed(r, selection);
         return;
     }
     keep(request, selection);
 }
 
-void rlx_settle(request_rec *r, rlx_request_t *request)
+/** Settle what one storage decided. */
+static void settle_in(request_rec *r, rlx_request_t *request,
+                      const rlx_store_t *store)
 {
-    selection_t *charge, *back;
+    selection_t *charge = select_none(r, store, request->n);
+    selection_t *back = select_none(r, store, request->n);
 
-    if (!request->has_pending) {
-        return;
-    }
-    request->has_pending = 0;
-    charge = select_none(r, request->n);
-    back = select_none(r, request->n);
     judge(r, request, charge, back);
     if (!charge->n && !back->n) {
         return;
@@ -183,6 +180,22 @@ void rlx_settle(request_rec *r, rlx_request_t *request)
     give_back_all(r, request, back);
     if (request->shown_in) {
         rlx_environment_set_again(request);
+    }
+}
+
+void rlx_settle(request_rec *r, rlx_request_t *request)
+{
+    const rlx_server_t *sv = rlx_server_of(r->server);
+
+    if (!request->has_pending) {
+        return;
+    }
+    request->has_pending = 0;
+    settle_in(r, request, sv->store);
+    /* What was counted while the storage did not answer is settled where it
+     * was counted, also if it answers again. */
+    if (sv->local) {
+        settle_in(r, request, sv->local);
     }
 }
 

@@ -282,7 +282,7 @@ static apr_status_t shm_figures(rlx_storage_t *store, rlx_usec_t now,
 }
 
 const rlx_storage_provider_t rlx_shm_provider = {
-    .flags = RLX_STORAGE_ONE_PER_URI,
+    .flags = RLX_STORAGE_ONE_PER_URI | RLX_STORAGE_ALWAYS_ANSWERS,
     .create = shm_create,
     .refuses = shm_refuses,
     .open = shm_open,

@@ -10,9 +10,12 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "store/guard.h"
+
 struct rlx_store_set_t {
     rlx_store_lookup_fn lookup;
     const rlx_storage_env_t *env;
+    rlx_store_change_fn change;
     const char *names;
     apr_pool_t *pool;
     /** One entry_t for each different URI and options. */
@@ -28,12 +31,14 @@ typedef struct entry_t {
 
 rlx_store_set_t *rlx_store_set_make(rlx_store_lookup_fn lookup,
                                     const rlx_storage_env_t *env,
+                                    rlx_store_change_fn change,
                                     const char *names, apr_pool_t *pconf)
 {
     rlx_store_set_t *set = apr_pcalloc(pconf, sizeof(*set));
 
     set->lookup = lookup;
     set->env = env;
+    set->change = change;
     set->names = names;
     set->pool = pconf;
     set->entries = apr_array_make(pconf, 1, sizeof(entry_t *));
@@ -122,6 +127,7 @@ static const char *entry_create(rlx_store_set_t *set, entry_t *entry,
                                 const char *uri, const apr_table_t *options)
 {
     rlx_store_t *store = &entry->store;
+    const char *error;
 
     store->shown_uri = rlx_store_shown_uri(uri, set->pool);
     store->scheme = scheme_of(uri, set->pool);
@@ -143,10 +149,14 @@ static const char *entry_create(rlx_store_set_t *set, entry_t *entry,
                             "as in %s://name", store->shown_uri,
                             store->scheme);
     }
-    return store->provider->create(&store->instance, uri,
-                                   options ? options
-                                           : apr_table_make(set->pool, 0),
-                                   set->env, set->pool);
+    error = store->provider->create(&store->instance, uri,
+                                    options ? options
+                                            : apr_table_make(set->pool, 0),
+                                    set->env, set->pool);
+    if (!error && !(store->provider->flags & RLX_STORAGE_ALWAYS_ANSWERS)) {
+        rlx_guard_put(store, entry->spec, set->env, set->change, set->pool);
+    }
+    return error;
 }
 
 const char *rlx_store_get(rlx_store_set_t *set, rlx_store_t **store,
@@ -174,6 +184,14 @@ const char *rlx_store_get(rlx_store_set_t *set, rlx_store_t **store,
     }
     *store = &entry->store;
     return NULL;
+}
+
+const char *rlx_store_get_local(rlx_store_set_t *set, rlx_store_t **store)
+{
+    apr_table_t *options = apr_table_make(set->pool, 1);
+
+    apr_table_setn(options, "size", RLX_STORE_LOCAL_SIZE);
+    return rlx_store_get(set, store, RLX_STORE_LOCAL_URI, options);
 }
 
 apr_status_t rlx_store_open_all(rlx_store_set_t *set)

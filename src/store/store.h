@@ -16,6 +16,11 @@
 /** The storage where RateLimitStorage is not set. */
 #define RLX_STORE_DEFAULT_URI "shm://"
 
+/** The table in which requests are counted while another storage cannot
+ *  answer, and its size. */
+#define RLX_STORE_LOCAL_URI  "shm://fallback"
+#define RLX_STORE_LOCAL_SIZE "8M"
+
 /** A storage that is in use: provider and instance. */
 typedef struct rlx_store_t {
     const rlx_storage_provider_t *provider;
@@ -24,7 +29,36 @@ typedef struct rlx_store_t {
     const char *scheme;
     /** The URI as it may be shown: user and password replaced by ***. */
     const char *shown_uri;
+    /** When a storage that does not answer is asked again; `now` if it is not
+     *  known not to answer. NULL: it always answers. */
+    rlx_usec_t (*retry_at)(const rlx_storage_t *instance, rlx_usec_t now);
 } rlx_store_t;
+
+/** What a storage's state changed to. */
+typedef enum {
+    /** It stopped answering. */
+    RLX_STORE_DOWN,
+    /** It was asked again, and does not. */
+    RLX_STORE_STILL_DOWN,
+    /** It answers again. */
+    RLX_STORE_UP
+} rlx_store_state_e;
+
+/** A change of a storage's state. */
+typedef struct rlx_store_change_t {
+    /** As in rlx_store_t. */
+    const char *shown_uri;
+    rlx_store_state_e state;
+    /** What it said; APR_SUCCESS if it is up. */
+    apr_status_t status;
+    /** How long it was down, or else how long nobody asks it now. */
+    rlx_usec_t usec;
+} rlx_store_change_t;
+
+/** Told of a change: one thread of one child is, for the whole server.
+ *  @param baton the environment's */
+typedef void (*rlx_store_change_fn)(void *baton,
+                                    const rlx_store_change_t *change);
 
 /** All storages of one configuration. Made anew at each restart. */
 typedef struct rlx_store_set_t rlx_store_set_t;
@@ -37,11 +71,13 @@ typedef const rlx_storage_provider_t *(*rlx_store_lookup_fn)(
  * Make an empty set.
  * @param lookup how to find providers
  * @param env    lent to the instances; outlives the set
+ * @param change told when a storage stops answering and when it goes on
  * @param names  the schemes that exist, in one phrase, for error messages
  * @param pconf  pool of the configuration
  */
 rlx_store_set_t *rlx_store_set_make(rlx_store_lookup_fn lookup,
                                     const rlx_storage_env_t *env,
+                                    rlx_store_change_fn change,
                                     const char *names, apr_pool_t *pconf);
 
 /**
@@ -55,6 +91,10 @@ rlx_store_set_t *rlx_store_set_make(rlx_store_lookup_fn lookup,
  */
 const char *rlx_store_get(rlx_store_set_t *set, rlx_store_t **store,
                           const char *uri, const apr_table_t *options);
+
+/** Get the table RLX_STORE_LOCAL_URI, which is made when it is first asked
+ *  for. As rlx_store_get(). */
+const char *rlx_store_get_local(rlx_store_set_t *set, rlx_store_t **store);
 
 /** Open every storage of the set. In the parent, once per (re)start. */
 apr_status_t rlx_store_open_all(rlx_store_set_t *set);
@@ -132,6 +172,21 @@ static inline apr_status_t rlx_store_give_back(const rlx_store_t *store,
     }
     return rlx_store_give_back_many(store, counters, n, charged_at, now,
                                     ptemp);
+}
+
+/** Not 0 if a storage may ever be unable to answer. Where it was not asked
+ *  since it is known not to answer, the status of a call is APR_EAGAIN. */
+static inline int rlx_store_may_fail(const rlx_store_t *store)
+{
+    return store->retry_at != NULL;
+}
+
+/** When a storage that does not answer is asked again; `now` if it is not
+ *  known not to answer. */
+static inline rlx_usec_t rlx_store_retry_at(const rlx_store_t *store,
+                                            rlx_usec_t now)
+{
+    return store->retry_at ? store->retry_at(store->instance, now) : now;
 }
 
 /** The built-in provider of shm://. */

@@ -69,7 +69,8 @@ static const char *result_text(rlx_ext_result_e result)
 static const char *kind_text(rlx_ext_kind_e kind)
 {
     static const char *const names[] = {
-        "section", "shared", "default", "application", "meta", "module"
+        "section", "shared", "default", "application", "meta", "fallback",
+        "module"
     };
 
     return names[kind];

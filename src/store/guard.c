@@ -1,0 +1,239 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * The guard of a storage that may fail. Each call that requests make goes by
+ * the breaker, which stands in a small segment of shared memory; calls that
+ * an administrator makes (forgetting, figures) are let through.
+ */
+
+#include "store/guard.h"
+
+#include <apr_shm.h>
+#include <apr_strings.h>
+
+#include "core/breaker.h"
+
+/** What is kept over graceful restarts. */
+typedef struct segment_t {
+    apr_shm_t *shm;
+    rlx_breaker_t *breaker;
+} segment_t;
+
+struct rlx_storage_t {
+    /** What the guard stands before. */
+    const rlx_storage_provider_t *provider;
+    rlx_storage_t *instance;
+    const char *shown_uri;
+    const char *name;
+    const rlx_storage_env_t *env;
+    rlx_store_change_fn change;
+    apr_pool_t *pool;
+    /** Shared by all children; NULL before open(). */
+    rlx_breaker_t *breaker;
+    /** Not 0: the storage could not be made ready in this child. */
+    int is_lost;
+    /** The guard as a provider. */
+    rlx_storage_provider_t own;
+};
+
+static const char *guard_refuses(const rlx_storage_t *guard,
+                                 const rlx_limit_t *limit, apr_pool_t *ptemp)
+{
+    return guard->provider->refuses(guard->instance, limit, ptemp);
+}
+
+static apr_status_t guard_open(rlx_storage_t *guard)
+{
+    segment_t *segment = guard->env->retain(
+        apr_pstrcat(guard->pool, "rlx-guard-", guard->name, NULL),
+        sizeof(*segment));
+
+    if (!segment->shm) {
+        apr_status_t status = apr_shm_create(&segment->shm,
+                                             sizeof(rlx_breaker_t), NULL,
+                                             guard->env->process_pool);
+
+        if (status != APR_SUCCESS) {
+            guard->env->log(guard->env->baton, RLX_LOG_ERR, status,
+                            apr_pstrcat(guard->pool, "storage ",
+                                        guard->shown_uri,
+                                        ": cannot get shared memory for its "
+                                        "state", NULL));
+            segment->shm = NULL;
+            return status;
+        }
+        segment->breaker = apr_shm_baseaddr_get(segment->shm);
+        memset(segment->breaker, 0, sizeof(*segment->breaker));
+    }
+    guard->breaker = segment->breaker;
+    return guard->provider->open(guard->instance);
+}
+
+static apr_status_t guard_child_init(rlx_storage_t *guard, apr_pool_t *pchild)
+{
+    apr_status_t status = guard->provider->child_init(guard->instance, pchild);
+
+    guard->is_lost = status != APR_SUCCESS;
+    return status;
+}
+
+static void tell(const rlx_storage_t *guard, rlx_store_state_e state,
+                 apr_status_t status, rlx_usec_t usec)
+{
+    rlx_store_change_t change = { guard->shown_uri, state, status, usec };
+
+    if (guard->change) {
+        guard->change(guard->env->baton, &change);
+    }
+}
+
+/** Not 0 if the storage may be asked now. */
+static int may_ask(rlx_storage_t *guard, rlx_usec_t now,
+                   rlx_breaker_ticket_t *ticket)
+{
+    return !guard->is_lost && rlx_breaker_may_ask(guard->breaker, now, ticket);
+}
+
+/** It did not answer. */
+static __attribute__((noinline)) void
+note_failure(rlx_storage_t *guard, rlx_breaker_ticket_t ticket, rlx_usec_t now,
+             apr_status_t status)
+{
+    rlx_breaker_change_e changed = rlx_breaker_failed(guard->breaker, ticket,
+                                                      now);
+
+    if (changed != RLX_BREAKER_SAME) {
+        tell(guard, changed == RLX_BREAKER_OPENED ? RLX_STORE_DOWN
+                                                  : RLX_STORE_STILL_DOWN,
+             status, rlx_breaker_retry_at(guard->breaker, now) - now);
+    }
+}
+
+/** Keep in mind how a call went. */
+static apr_status_t note(rlx_storage_t *guard, rlx_breaker_ticket_t ticket,
+                         rlx_usec_t now, apr_status_t status)
+{
+    rlx_usec_t down_usec;
+
+    if (status != APR_SUCCESS) {
+        note_failure(guard, ticket, now, status);
+    }
+    else if (rlx_breaker_answered(guard->breaker, ticket, now, &down_usec)
+             == RLX_BREAKER_CLOSED) {
+        tell(guard, RLX_STORE_UP, APR_SUCCESS, down_usec);
+    }
+    return status;
+}
+
+static apr_status_t guard_decide(rlx_storage_t *guard, rlx_charge_e mode,
+                                 const rlx_counter_t *counters, int n,
+                                 rlx_usec_t now, rlx_verdict_t *verdicts,
+                                 apr_pool_t *ptemp)
+{
+    rlx_breaker_ticket_t ticket;
+
+    if (!may_ask(guard, now, &ticket)) {
+        return APR_EAGAIN;
+    }
+    return note(guard, ticket, now,
+                guard->provider->decide(guard->instance, mode, counters, n,
+                                        now, verdicts, ptemp));
+}
+
+static apr_status_t guard_look(rlx_storage_t *guard,
+                               const rlx_counter_t *counters, int n,
+                               rlx_usec_t now, rlx_verdict_t *verdicts,
+                               apr_pool_t *ptemp)
+{
+    rlx_breaker_ticket_t ticket;
+
+    if (!may_ask(guard, now, &ticket)) {
+        return APR_EAGAIN;
+    }
+    return note(guard, ticket, now,
+                guard->provider->look(guard->instance, counters, n, now,
+                                      verdicts, ptemp));
+}
+
+static apr_status_t guard_give_back(rlx_storage_t *guard,
+                                    const rlx_counter_t *counters, int n,
+                                    rlx_usec_t charged_at, rlx_usec_t now,
+                                    apr_pool_t *ptemp)
+{
+    rlx_breaker_ticket_t ticket;
+
+    if (!may_ask(guard, now, &ticket)) {
+        return APR_EAGAIN;
+    }
+    return note(guard, ticket, now,
+                guard->provider->give_back(guard->instance, counters, n,
+                                           charged_at, now, ptemp));
+}
+
+static apr_status_t guard_forget(rlx_storage_t *guard,
+                                 const rlx_counter_t *counters, int n,
+                                 apr_pool_t *ptemp)
+{
+    return guard->is_lost ? APR_EAGAIN
+                          : guard->provider->forget(guard->instance, counters,
+                                                    n, ptemp);
+}
+
+static apr_status_t guard_forget_all(rlx_storage_t *guard, apr_pool_t *ptemp)
+{
+    return guard->is_lost ? APR_EAGAIN
+                          : guard->provider->forget_all(guard->instance,
+                                                        ptemp);
+}
+
+static apr_status_t guard_figures(rlx_storage_t *guard, rlx_usec_t now,
+                                  rlx_storage_figures_t *figures,
+                                  apr_pool_t *ptemp)
+{
+    apr_status_t status = guard->is_lost ? APR_EAGAIN
+        : guard->provider->figures(guard->instance, now, figures, ptemp);
+
+    if (status == APR_SUCCESS && rlx_breaker_down_since(guard->breaker)) {
+        figures->healthy = 0;
+        figures->state = "does not answer";
+    }
+    return status;
+}
+
+static rlx_usec_t guard_retry_at(const rlx_storage_t *guard, rlx_usec_t now)
+{
+    return rlx_breaker_retry_at(guard->breaker, now);
+}
+
+/** No URI leads to it, so create() is never called. */
+static const rlx_storage_provider_t guard_provider = {
+    .refuses = guard_refuses,
+    .open = guard_open,
+    .child_init = guard_child_init,
+    .decide = guard_decide,
+    .look = guard_look,
+    .give_back = guard_give_back,
+    .forget = guard_forget,
+    .forget_all = guard_forget_all,
+    .figures = guard_figures,
+};
+
+void rlx_guard_put(rlx_store_t *store, const char *name,
+                   const rlx_storage_env_t *env, rlx_store_change_fn change,
+                   apr_pool_t *pconf)
+{
+    rlx_storage_t *guard = apr_pcalloc(pconf, sizeof(*guard));
+
+    guard->provider = store->provider;
+    guard->instance = store->instance;
+    guard->shown_uri = store->shown_uri;
+    guard->name = name;
+    guard->env = env;
+    guard->change = change;
+    guard->pool = pconf;
+    guard->own = guard_provider;
+    guard->own.flags = store->provider->flags;
+    store->provider = &guard->own;
+    store->instance = guard;
+    store->retry_at = guard_retry_at;
+}
