@@ -655,6 +655,11 @@ is(scalar(grep { /use: client 10\.20\.0\.1 has had 2 breaches/ } split /\n/, $h-
 is((grep { /, ratelimit_use:strikes/ } @heard), 0, 'of which nobody is told');
 unlike($h->error_log, qr/use: a listener refuses/, 'and which is no refusal');
 
+is($early->get('/d/page.html', @e)->code, 403, 'likewise the second of the minute');
+$r = $early->get('/d/page.html', @e);
+is($r->code . ' ' . $r->header('Retry-After'), '429 3540',
+   'the third is refused at the gate, until the meta limit has room');
+
 # What a handler refuses is charged to the meta limits likewise, but where the
 # section is exempt from them.
 @e = ('X-Forwarded-For' => '10.20.0.2');
