@@ -371,6 +371,21 @@ refuses('RateLimitApplication 10/hour scope=x',
         'option "scope" makes no sense here', $FEWER);
 refuses("RateLimitMeta 10/hour $_", 'makes no sense here', $META)
     for 'scope=x', 'override_defaults=on', 'deduct_when=true', 'reserve=on';
+refuses("RateLimitFallback 10/hour $_", 'makes no sense here', 'options are key, ')
+    for 'scope=x', 'override_defaults=on', 'phase=early';
+accepts("RateLimitFallback $_")
+    for '10/hour', '"10/hour; 5/second" methods=POST key=%{RATELIMIT_CLIENT} cost=2 per_method=on',
+        '"%{env:PLAN}" exempt_when=false status=403 on_breach=/x error_message=x dry_run=on',
+        '10/hour name=x strategy=gcra burst=2 deduct_when=true reserve=on';
+refuses('RateLimitFallback', 'the limit string is missing');
+refuses('RateLimitFallback 10', '"10"');
+refuses("<Location /a>\nRateLimitFallback 10/hour\n</Location>", 'not allowed in a section');
+accepts("RateLimitStorageFailure $_") for qw(fallback allow deny FALLBACK Deny);
+refuses("RateLimitStorageFailure $_", qq("$_" is not fallback, allow or deny))
+    for qw(on off pass 503);
+refuses('RateLimitStorageFailure', 'takes one argument', 'fallback');
+refuses('RateLimitStorageFailure fallback size=8M', 'takes one argument');
+refuses("<Location /a>\nRateLimitStorageFailure deny\n</Location>", 'not allowed in a section');
 refuses('RateLimitMeta 10/hour burst=2', 'RateLimitMeta on line', 'strategy=gcra');
 refuses('RateLimitShared 10/hour', 'scope= is missing', 'scope=api');
 refuses('RateLimitShared 10/hour cost=2', 'scope= is missing');

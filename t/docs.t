@@ -108,12 +108,13 @@ my %value = (
 my ($known) = slurp('src/http/options.c') =~ /known\[\] = \{(.*?)^\};/ms;
 my @known = $known =~ /\{ "(\w+)"/g;
 my ($options) = $manual =~ /^## Options of a limit\n(.*?)^## /ms;
-my %where = $options =~ /^\| `(\w+)=.*?` \| ([ADMRS ]+) \|/mg;
+my %where = $options =~ /^\| `(\w+)=.*?` \| ([ADFMRS ]+) \|/mg;
 is_deeply([sort keys %where], [sort @known], 'every option and no other');
 is_deeply([sort keys %value], [sort @known], 'and this test knows them all');
 my %kind = (
     A => [RateLimitApplication => 'server config', ''],
     M => [RateLimitMeta => 'server config', ''],
+    F => [RateLimitFallback => 'server config', ''],
     D => [RateLimitDefault => 'server config', ''],
     R => [RateLimit => 'directory', ''],
     S => [RateLimitShared => 'directory', ' scope=s'],
