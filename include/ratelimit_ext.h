@@ -226,8 +226,8 @@ typedef struct rlx_ext_spec_t {
  * In check_config (after "mod_ratelimit_ext.c") or post_config for limits that
  * are known then; with r->pool and r->server where they are not. It reads and
  * hashes: some microseconds.
- * @param p      where the limits go, and the sentence; they are good as long
- *               as p, and not over a restart
+ * @param p      where the limits go, and the sentence: pconf or r->pool. They
+ *               are good as long as p, and not over a restart.
  * @param s      the server whose storage is asked whether it can keep them.
  *               NULL, or before check_config: it is not asked.
  * @param spec   what is wanted
@@ -266,9 +266,9 @@ APR_DECLARE_OPTIONAL_FN(const char *, rlx_ext_prepare,
  * hundred bytes of r->pool.
  * @param r       the request
  * @param limits  what rlx_ext_prepare() made
- * @param key     who is counted; any text. NULL: whom RateLimitKey says, by
- *                default the client's address. If it is empty, nothing is
- *                looked at.
+ * @param key     who is counted; any text, which is copied. NULL: whom
+ *                RateLimitKey says, by default the client's address. If it is
+ *                empty, nothing is looked at.
  * @param cost    units to take, up to RLX_COUNT_MAX; 0 only tests that the
  *                limits are not overdrawn
  * @param flags   RLX_EXT_ONLY_TEST, RLX_EXT_KEY_IS_PUBLIC, or 0

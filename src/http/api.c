@@ -8,6 +8,8 @@
 
 #include "http/api.h"
 
+#include <apr_strings.h>
+
 #include "httpd.h"
 #include "http_log.h"
 
@@ -77,8 +79,9 @@ static int fill(const charge_t *charge, const rlx_store_t *store,
     if (charge->key) {
         rlx_key_t *key = &counting.common_key;
 
-        key->text = charge->key;
-        key->len = strlen(key->text);
+        /* A refusal may speak of it long after the caller is done. */
+        key->len = strlen(charge->key);
+        key->text = apr_pstrmemdup(charge->r->pool, charge->key, key->len);
         key->is_public = (charge->flags & RLX_EXT_KEY_IS_PUBLIC) != 0;
         key->id = rlx_id_of(rlx_secret(), RLX_ID_KEY, key->text, key->len);
     }

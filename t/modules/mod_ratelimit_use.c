@@ -303,8 +303,14 @@ static int use_handler(request_rec *r)
     }
     error = prepare_here(r, &limits);
     for (int i = number(r, "times", 1); i > 0 && !error; i--) {
-        status = charge(r, limits, arg(r, "key"),
-                        (apr_uint32_t)number(r, "cost", 1), flags, &outcome);
+        char *key = (char *)arg(r, "key");
+
+        status = charge(r, limits, key, (apr_uint32_t)number(r, "cost", 1),
+                        flags, &outcome);
+        if (key) {
+            /* It is ours: nobody else may need it any longer. */
+            memset(key, '?', strlen(key));
+        }
     }
     if (number(r, "refuse", 0) && outcome) {
         int refused = refuse(r, outcome);
