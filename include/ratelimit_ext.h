@@ -78,7 +78,8 @@ extern "C" {
  * What was decided
  */
 
-/** How a request or a charge fared. */
+/** How a request or a charge fared. More may come: whether it may go on is
+ *  what `allowed` says. */
 typedef enum {
     /** Nothing has been looked at: there are no limits, RateLimitEngine is
      *  Off, or it has not come to that yet. */
@@ -99,7 +100,7 @@ typedef enum {
     RLX_EXT_ERROR
 } rlx_ext_result_e;
 
-/** Where a limit comes from. */
+/** Where a limit comes from. More may come. */
 typedef enum {
     /** RateLimit. */
     RLX_EXT_KIND_SECTION,
@@ -129,7 +130,8 @@ typedef struct rlx_ext_decision_t {
      *  scope that a module gave. */
     const char *scope;
     /** Who was counted, as RateLimitKeyDisplay lets it be shown: a key that
-     *  may be a secret is hashed. Any bytes else; escape it. */
+     *  may be a secret is hashed. It may hold what a client sent: escape it
+     *  where that matters. */
     const char *key;
     /** Units that were asked for. */
     apr_uint32_t cost;
@@ -153,7 +155,8 @@ typedef struct rlx_ext_decision_t {
 } rlx_ext_decision_t;
 
 /** What became of a charge, or of a request so far. Made by the module; read
- *  it, and through the pointer alone. It lives as long as the request. */
+ *  it, and through the pointer alone. It lives as long as the request_rec that
+ *  was given. */
 typedef struct rlx_ext_outcome_t {
     /** 0: some limit had no room and refusing is not switched off; or the
      *  storage cannot answer and RateLimitStorageFailure says deny. */
@@ -333,9 +336,10 @@ APR_DECLARE_OPTIONAL_FN(apr_status_t, rlx_ext_give_back,
  * internal redirects: by directives, and by rlx_ext_refuse(). Other charges of
  * modules are not among it.
  *
- * In any hook. Limits are looked at in fixups (those of the files that
- * DirectoryIndex and MultiViews find, just before the handler). Each call
- * takes memory of r->pool for each decision: ask once.
+ * In any hook. Limits are looked at late in fixups; with phase=early late in
+ * header_parser; those of the files that DirectoryIndex and MultiViews find,
+ * first of all handlers. Each call takes memory of r->pool for each decision:
+ * ask once.
  * @param r any request_rec of it: a subrequest, or the one that it was
  *          redirected from or to
  * @return never NULL; RLX_EXT_NONE and no decisions if nothing was looked at
@@ -355,9 +359,9 @@ APR_DECLARE_OPTIONAL_FN(const rlx_ext_outcome_t *, rlx_ext_decisions,
  * - of a directive: outcome is what rlx_ext_decisions() gives. Retry-After is
  *   set (meta limits, which are charged after that, may put it off), and
  *   nothing was sent yet.
- * - RLX_EXT_KIND_MODULE: a module's charge had no room, and outcome is what that
- *   charge gives. RLX_EXT_REFUSED then says that the module is told so; what
- *   it makes of it is its own choice.
+ * - RLX_EXT_KIND_MODULE: a module's charge had no room, and outcome is what
+ *   that charge gives. RLX_EXT_REFUSED then says that the module is told so;
+ *   what it makes of it is its own choice.
  *
  * Runs in the thread of the request, which waits for it. A listener may read,
  * log, write notes and fields, hand work to others, charge limits of its own;

@@ -117,5 +117,13 @@ my ($exit, $output) = RateLimit::Httpd->config_test(
 isnt($exit, 0, 'httpd -t finds a limit that is none');
 like($output, qr/mod_ratelimit_use: "1 per fortnight" is not a limit: the unit "fortnight" is not known/,
      'and says so');
+($exit, $output) = RateLimit::Httpd->config_test(
+    "RateLimitStorage shm:// log_max=100\nUseGate early '101 per hour' moving-window",
+    { modules => ['ratelimit_use'] });
+isnt($exit, 0, 'and one that the storage does not keep');
+like($output, qr/mod_ratelimit_use: "101 per 1 hour" as a moving-window .* log_max=/, 'likewise');
+is((RateLimit::Httpd->config_test(
+    "RateLimitStorage shm:// log_max=100\nUseGate early '100 per hour' moving-window",
+    { modules => ['ratelimit_use'] }))[0], 0, 'but not one that it does');
 
 done_testing;

@@ -7,7 +7,8 @@
  *
  *     apxs -c -I../../include mod_ratelimit_use.c
  *
- * UseGate early|access "LIMITS"   each request is charged to limits of this
+ * UseGate early|access "LIMITS" [moving-window]
+ *                                 each request is charged to limits of this
  *                                 module, before or after the section is known,
  *                                 and refused where they have no room
  * UseStrikes "LIMITS"             every breach, by whatever limit, is charged
@@ -34,6 +35,7 @@ APLOG_USE_MODULE(ratelimit_use);
 typedef struct use_t {
     const char *gate_hook;
     const char *gate_text;
+    int gate_strategy;
     const char *strikes_text;
     int log;
     /** Prepared of the texts; NULL: not wanted. */
@@ -111,7 +113,8 @@ static const char *decision_text(apr_pool_t *p, const rlx_ext_outcome_t *o,
 
 /** Prepare limits for a server; a wrong text stops the start. */
 static int prepare_for(apr_pool_t *p, server_rec *s, const char *text,
-                       const char *scope, const rlx_ext_limits_t **limits)
+                       int strategy, const char *scope,
+                       const rlx_ext_limits_t **limits)
 {
     rlx_ext_spec_t spec = RLX_EXT_SPEC_INIT;
     const char *error;
@@ -120,6 +123,7 @@ static int prepare_for(apr_pool_t *p, server_rec *s, const char *text,
         return OK;
     }
     spec.limits = text;
+    spec.strategy = strategy;
     spec.scope = scope;
     error = prepare(p, s, &spec, limits);
     if (error) {
@@ -147,11 +151,12 @@ static int use_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     for (server_rec *s = main_server; s; s = s->next) {
         use_t *use = use_of(s);
-        int status = prepare_for(pconf, s, use->gate_text,
+        int status = prepare_for(pconf, s, use->gate_text, use->gate_strategy,
                                  "ratelimit_use:gate", &use->gate);
 
         if (status == OK) {
             status = prepare_for(pconf, s, use->strikes_text,
+                                 RLX_EXT_STRATEGY_OF_SERVER,
                                  "ratelimit_use:strikes", &use->strikes);
         }
         if (status != OK) {
@@ -348,12 +353,14 @@ static void *use_create(apr_pool_t *p, server_rec *s)
 }
 
 static const char *set_gate(cmd_parms *cmd, void *dir, const char *hook,
-                            const char *limits)
+                            const char *limits, const char *strategy)
 {
     use_t *use = use_of(cmd->server);
 
     use->gate_hook = hook;
     use->gate_text = limits;
+    use->gate_strategy = strategy ? RLX_MOVING_WINDOW
+                                  : RLX_EXT_STRATEGY_OF_SERVER;
     return NULL;
 }
 
@@ -370,8 +377,8 @@ static const char *set_log(cmd_parms *cmd, void *dir, int on)
 }
 
 static const command_rec directives[] = {
-    AP_INIT_TAKE2("UseGate", set_gate, NULL, RSRC_CONF,
-                  "early or access, and limits"),
+    AP_INIT_TAKE23("UseGate", set_gate, NULL, RSRC_CONF,
+                   "early or access, limits, and their strategy"),
     AP_INIT_TAKE1("UseStrikes", set_strikes, NULL, RSRC_CONF, "limits"),
     AP_INIT_FLAG("UseLog", set_log, NULL, RSRC_CONF, "On or Off"),
     { NULL }
