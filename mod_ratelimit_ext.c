@@ -17,6 +17,7 @@
 #include "http/config.h"
 #include "http/engine.h"
 #include "http/headers.h"
+#include "http/htaccess.h"
 #include "http/key.h"
 #include "http/lifecycle.h"
 #include "http/needs.h"
@@ -34,6 +35,10 @@ static int add_hooks(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     unsigned int needs = rlx_needs_of(ap_conftree);
 
+    if (needs & RLX_NEEDS_HTACCESS) {
+        ap_hook_post_perdir_config(rlx_htaccess_check, NULL, NULL,
+                                   APR_HOOK_REALLY_FIRST);
+    }
     if (needs & RLX_NEEDS_EARLY) {
         ap_hook_header_parser(rlx_engine_early, before_us, NULL,
                               APR_HOOK_LAST);

@@ -113,6 +113,13 @@ refuses("RateLimitHeaderName limit $_", 'is not the name of a response field')
     for '"X Quota"', 'X-Quota:', '"X\x01"', "X-caf\xc3\xa9", '"a(b)"', 'x' x 129;
 refuses('RateLimitHeaderName limit', 'takes two arguments');
 
+accepts("RateLimitAllowOverride $_") for qw(None Add All add);
+accepts("<Location /a>\nRateLimitAllowOverride All\n</Location>");
+accepts("<VirtualHost *:81>\nRateLimitAllowOverride None\n</VirtualHost>");
+refuses("RateLimitAllowOverride $_", qq("$_" is not None, Add or All)) for qw(On Limit AuthConfig);
+refuses('RateLimitAllowOverride', 'takes one argument', 'None, Add');
+refuses('RateLimitAllowOverride None Add', 'takes one argument', 'None, Add');
+
 accepts("RateLimitOnBreach $_") for '/slow.html', '"/slow down.html"';
 accepts("<Location /a>\nRateLimitOnBreach /x\n</Location>");
 refuses("RateLimitOnBreach $_", qq("$_" is not a local URL-path), '/errors/slow-down.html')
@@ -466,7 +473,10 @@ for my $limit ('Limit POST', 'LimitExcept GET') {
             'RateLimitExempt', 'RateLimitEndpoint e', 'RateLimitEngine Off',
             'RateLimitStrategy gcra', 'RateLimitKey x', 'RateLimitHeaders On',
             'RateLimitStatus 429', 'RateLimitCharge all',
-            'RateLimitRequestFilter true';
+            'RateLimitRequestFilter true', 'RateLimitAllowOverride Add',
+            'RateLimitErrorBody json', 'RateLimitKeyDisplay hash',
+            'RateLimitHeaderName limit X-L', 'RateLimitRetryAfter http-date',
+            'RateLimitOnBreach /x';
 }
 {
     my ($exit, $output) = RateLimit::Httpd->config_test('RateLimitNonsense 1');

@@ -79,6 +79,7 @@ my $server = RateLimit::Httpd->start(
     conf => <<'END',
 <Directory "@DOCROOT@">
     AllowOverride Limit
+    RateLimitAllowOverride All
 </Directory>
 END
     files => { map { ("$_/.htaccess" => "$line{$_}\n", "$_/x" => '') } @table },

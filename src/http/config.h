@@ -100,6 +100,8 @@ struct rlx_filter_t {
 typedef struct rlx_server_t rlx_server_t;
 /** See manner.h. */
 typedef struct rlx_manner_t rlx_manner_t;
+/** See htaccess.h. */
+typedef struct rlx_htaccess_t rlx_htaccess_t;
 
 /** The options of one limit directive; its limits share them. */
 typedef struct rlx_options_t {
@@ -189,6 +191,10 @@ typedef struct rlx_section_t {
     unsigned int exempt;
     /** Not 0: from a .htaccess file. */
     int is_htaccess;
+    /** From a .htaccess file with RateLimitShared: the file's directory, whose
+     *  tree keeps shared scopes to itself, and its id. Else NULL. */
+    const char *tree_name;
+    rlx_id_t tree;
     /** What stands in this section alone, before any merging. */
     const struct rlx_dir_t *settings;
     /** The plan for requests that meet no other section; NULL before
@@ -225,6 +231,9 @@ typedef struct rlx_dir_t {
     const rlx_filter_t *filters;
     /** How answers look; NULL: nothing is set. */
     rlx_manner_t *manner;
+    /** What .htaccess files may do, and what those that were read want; NULL:
+     *  nothing is set, and none was read. */
+    rlx_htaccess_t *htaccess;
     /** The section while it is read; NULL: it does not speak of limits, or
      *  this is merged. */
     rlx_section_t *own;

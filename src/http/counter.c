@@ -13,6 +13,7 @@
 
 #include "http_log.h"
 
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 #include "http/manner.h"
 #include "http/once.h"
@@ -66,22 +67,26 @@ static rlx_id_t endpoint_id(rlx_counting_t *counting,
     return counting->endpoint_id;
 }
 
-/** Not 0 if the storage keeps no log of as many requests as a limit counts. */
-static int is_too_long(const rlx_counting_t *counting, const rlx_rule_t *rule)
+/** Not 0 if no log is kept of as many requests as a limit counts. */
+static int is_too_long(const rlx_counting_t *counting,
+                       const rlx_holding_t *holding)
 {
     const rlx_store_t *store = counting->store;
+    const rlx_limit_t *limit = &holding->rule->limit[RLX_MOVING_WINDOW];
+    apr_pool_t *p = counting->r->pool;
 
-    return store->provider->refuses(store->instance,
-                                    &rule->limit[RLX_MOVING_WINDOW],
-                                    counting->r->pool) != NULL;
+    return store->provider->refuses(store->instance, limit, p)
+           || (holding->declared_in && holding->declared_in->is_htaccess
+               && rlx_htaccess_refuses(limit, p));
 }
 
 /** The strategy that a rule is counted by. An umbrella has one counter over
  *  its server, so it keeps to the strategy of the server that declares it
  *  whatever a section says; so does another module's limit. */
 static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
-                                  const rlx_rule_t *rule)
+                                  const rlx_holding_t *holding)
 {
+    const rlx_rule_t *rule = holding->rule;
     const rlx_dir_t *dir = counting->dir;
     int strategy = rule->options->strategy;
 
@@ -89,7 +94,7 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
         /* Its own storage keeps it, or the server would not have started. */
         return strategy == RLX_MOVING_WINDOW
                && counting->store != counting->sv->store
-               && is_too_long(counting, rule) ? RLX_SLIDING_WINDOW_COUNTER
+               && is_too_long(counting, holding) ? RLX_SLIDING_WINDOW_COUNTER
                                               : (rlx_strategy_e)strategy;
     }
     if (rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_MODULE) {
@@ -103,7 +108,8 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
     }
     /* Which limits a section's strategy meets is known only now: a log that
      * the storage would cut short is counted in two windows. */
-    if (dir->strategy == RLX_MOVING_WINDOW && is_too_long(counting, rule)) {
+    if (dir->strategy == RLX_MOVING_WINDOW
+        && is_too_long(counting, holding)) {
         return RLX_SLIDING_WINDOW_COUNTER;
     }
     return (rlx_strategy_e)dir->strategy;
@@ -165,8 +171,8 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
         break;
     case RLX_RULE_SHARED:
         id = rule->owner->id;
-        if (holding->declared_in && holding->declared_in->is_htaccess) {
-            id = rlx_id_mix(id, holding->declared_in->id);
+        if (holding->declared_in && holding->declared_in->tree_name) {
+            id = rlx_id_mix(id, holding->declared_in->tree);
         }
         break;
     case RLX_RULE_MODULE:
@@ -244,9 +250,9 @@ static const char *place_text(const rlx_counting_t *counting,
     case RLX_RULE_SHARED:
         name = part(r->pool, rlx_value_of(r, rule->options->scope));
         section = holding->declared_in;
-        return section && section->is_htaccess
+        return section && section->tree_name
                ? apr_pstrcat(r->pool, "shared-in:", name, "=",
-                             part(r->pool, section->name), NULL)
+                             part(r->pool, section->tree_name), NULL)
                : apr_pstrcat(r->pool, "shared:", name, NULL);
     default:
         name = section ? endpoint_name(r, section) : NULL;
@@ -330,7 +336,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
 {
     const rlx_rule_t *rule = holding->rule;
     const rlx_options_t *options = rule->options;
-    rlx_strategy_e strategy = strategy_of(counting, rule);
+    rlx_strategy_e strategy = strategy_of(counting, holding);
     rlx_key_t own;
     const rlx_key_t *key = key_of(counting, options, &own);
 
@@ -394,7 +400,7 @@ int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
     if (depends(holding, strategy)) {
         return 0;
     }
-    counted_by = strategy_of(&counting, rule);
+    counted_by = strategy_of(&counting, holding);
     memset(decision, 0, sizeof(*decision));
     decision->rule = rule;
     decision->limit = &rule->limit[counted_by];

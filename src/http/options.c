@@ -200,17 +200,8 @@ static const char *read_status(reading_t *reading, const char *text)
 
 static const char *read_override(reading_t *reading, const char *text)
 {
-    const char *error = rlx_flag(reading->cmd, "override_defaults=", text,
-                                 &reading->options->override_defaults);
-
-    if (!error && reading->options->override_defaults
-        && rlx_in_htaccess(reading->cmd)) {
-        return rlx_wrong(reading->cmd, "override_defaults=%s is not allowed "
-                         "in .htaccess: limits there are added to all others; "
-                         "only off is accepted",
-                         rlx_shown(reading->cmd->pool, text));
-    }
-    return error;
+    return rlx_flag(reading->cmd, "override_defaults=", text,
+                    &reading->options->override_defaults);
 }
 
 static const char *read_strategy(reading_t *reading, const char *text)
