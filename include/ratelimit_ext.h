@@ -307,7 +307,7 @@ APR_DECLARE_OPTIONAL_FN(apr_status_t, rlx_ext_charge,
  * @param outcome what rlx_ext_charge() made
  * @return the status of the refusal; DECLINED if the request may go on: the
  *         charge was allowed, or r is the error document of a refusal, which
- *         is never refused
+ *         is never refused (but for one by a .htaccess file)
  */
 APR_DECLARE_OPTIONAL_FN(int, rlx_ext_refuse,
                         (request_rec *r, const rlx_ext_outcome_t *outcome));

@@ -22,6 +22,9 @@ my $h = use_server(RateLimit::Httpd->start(
                       . '<!--#include virtual="/u?limits=1/hour&scope=ssi" -->;'
                       . '<!--#include virtual="/u?limits=1/hour&scope=ssi&refuse=1" -->'
                       . "end\n",
+        'file/.htaccess' => qq(RateLimit "0 per hour"\n)
+                      . qq(ErrorDocument 429 "/u?limits=1/hour&scope=file&refuse=1"\n),
+        'file/x.html' => "x\n",
         's/b.shtml'  => '<!--#include virtual="/u?limits=1/hour&scope=b&decisions=1" -->',
     },
     conf     => <<'END'));
@@ -101,6 +104,9 @@ UseLog On
     RewriteEngine On
     RewriteRule .* /mine?limits=9/hour&scope=jump [PT]
 </Location>
+<Directory "@DOCROOT@/file">
+    AllowOverride Limit FileInfo
+</Directory>
 <Location "/rewritten">
     RewriteEngine On
     RewriteRule .* /mine?limits=9/hour&scope=rewritten&decisions=1 [PT]
@@ -157,7 +163,7 @@ UseLog On
 END
 my $zero = use_zero();
 my $c = use_client(1);
-my ($o, @o);
+my ($o, @o, $r);
 
 ### Refusing
 
@@ -205,6 +211,13 @@ use_it('/document', 'limits=9/hour&scope=x', @who);
 is($response->code, 429, 'no room');
 like($response->body, qr/^0 refused allowed=0 n=1/, 'its document charges, and goes on');
 is_deeply([map { /kind=(\S+)/ } breaches()], ['section', 'module'], 'both are breaches');
+
+# But where a .htaccess file refuses on purpose, its document is no way around
+# the limits of others.
+like($c->get('/file/x.html', @who)->body, qr/^0 allowed/, 'the document of a file: room');
+$r = $c->get('/file/x.html', @who);
+is($r->code, 429, 'no room');
+unlike($r->body, qr/^0 /, 'and the document is refused');
 
 # What directives had charged is given back, unless RateLimitCharge says else.
 at(10_100);
@@ -321,7 +334,7 @@ my $early = use_client(3);
 my @e = ('X-Forwarded-For' => '10.20.0.1');
 is($early->get('/closed', @e)->code, 403, 'the gate lets pass: closed');
 is($early->get('/d/page.html', @e)->code, 200, 'open');
-my $r = $early->get('/closed', @e);
+$r = $early->get('/closed', @e);
 is($r->code, 429, 'the gate refuses before access control');
 is($r->header('Retry-After'), 60, 'Retry-After');
 like($r->header('Content-Type'), qr/problem\+json/, 'and the usual body');

@@ -19,6 +19,7 @@
 #include "http/environment.h"
 #include "http/failure.h"
 #include "http/headers.h"
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 #include "http/meta.h"
 #include "http/module_limit.h"
@@ -402,8 +403,11 @@ static int rlx_ext_refuse(request_rec *r, const rlx_ext_outcome_t *shown)
         return shown->allowed ? DECLINED : shown->status;
     }
     request = rlx_request_get(r, shown->n);
-    if (request->refused_in) {
-        return request->refused_in == r ? request->status : DECLINED;
+    if (request->refused_in == r) {
+        return request->status;
+    }
+    if (request->refused_in && !rlx_htaccess_alone_refused(request)) {
+        return DECLINED;
     }
     begin(r, request, outcome);
     if (shown->allowed) {
