@@ -13,6 +13,7 @@
 #include "http_request.h"
 #include "ap_provider.h"
 
+#include "http/api.h"
 #include "http/config.h"
 #include "http/engine.h"
 #include "http/headers.h"
@@ -66,6 +67,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(rlx_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
     ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    rlx_api_register();
     rlx_key_register(p);
     rlx_headers_register(p);
     rlx_refusal_register(p);

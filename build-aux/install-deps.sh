@@ -27,6 +27,7 @@ python3-venv         python3-pip        python3 -c "import ensurepip, venv"
 apache2-utils        httpd-tools        have httxt2dbm
 sqlite3              sqlite             have sqlite3
 libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver
+g++                  gcc-c++            have c++
 '
 have() { command -v "$1" >/dev/null 2>&1; }
 has_driver() {

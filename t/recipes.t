@@ -494,6 +494,28 @@ for my $place (qw(server location directory files if set request expr location/i
     is(get(10, "/$place/x", 'X-Plan' => 'other'), '9x200 1x429', "$place: the default");
 }
 
+### Customers with .htaccess
+
+serve('customers', modules => [qw(auth_basic authn_file authz_user autoindex)],
+    edit => sub { s{/srv/customers}{\@DOCROOT\@/customers}g; s/"600 per/"6 per/;
+                  s/"3000 per/"20 per/ },
+    files => {
+        (map { ("customers/$_/x" => "x\n") } qw(plain own greedy exempt trusted/jane)),
+        'customers/own/.htaccess' => qq(RateLimit "3 per minute"\n),
+        'customers/greedy/.htaccess' => qq(RateLimit "9 per minute" override_defaults=on\n),
+        'customers/exempt/.htaccess' => "RateLimitExempt All\n",
+        'customers/trusted/jane/.htaccess' =>
+            qq(RateLimit "9 per minute" override_defaults=on\n),
+    });
+is(get(8, '/customers/plain/x'), '6x200 2x429', 'customers: the server\'s limit');
+is(get(8, '/customers/own/x'), '3x200 5x429', 'customers: a stricter one of their own');
+is(get(1, "/customers/$_/x"), '1x500', "customers: $_ is not allowed to") for qw(greedy exempt);
+is(get(11, '/customers/trusted/jane/x'), '9x200 2x429', 'customers: who is trusted overrides');
+my $visitor = fresh();
+get(6, '/customers/plain/x', from($visitor));
+get(9, '/customers/trusted/jane/x', from($visitor));
+is(get(7, '/y', from($visitor)), '5x404 2x429', 'customers: and the umbrella is over all');
+
 ### And none is left out
 
 my @all = map { m{([^/]+)\.conf$} } glob "$recipes/*.conf";

@@ -17,6 +17,7 @@
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/manner.h"
+#include "http/outcome.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -94,10 +95,10 @@ void rlx_breach_spare(request_rec *r, rlx_request_t *request,
     request->breached = breached;
     request->result = RLX_RESULT_DRY_RUN;
     log_breach(r, breached, "would be refused (dry run)");
+    rlx_outcome_tell_breach(r, request);
 }
 
-/** Status of a refusal by a limit. */
-static int status_for(const rlx_dir_t *dir, const rlx_options_t *options)
+int rlx_breach_status(const rlx_dir_t *dir, const rlx_options_t *options)
 {
     if (options->status) {
         return options->status;
@@ -131,10 +132,11 @@ int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
     request->breached = breached;
     request->result = RLX_RESULT_REFUSED;
     request->refused_in = r;
-    request->status = status_for(dir, breached->rule->options);
+    request->status = rlx_breach_status(dir, breached->rule->options);
     rlx_breach_word_status(r, request->status);
     choose_body(r, request);
     rlx_headers_refuse(r, request);
     log_breach(r, breached, "refused");
+    rlx_outcome_tell_breach(r, request);
     return request->status;
 }

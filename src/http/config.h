@@ -69,7 +69,9 @@ typedef enum {
     RLX_RULE_DEFAULT,
     RLX_RULE_APPLICATION,
     RLX_RULE_META,
-    RLX_RULE_FALLBACK
+    RLX_RULE_FALLBACK,
+    /** None: another module's own limit, see api.h. */
+    RLX_RULE_MODULE
 } rlx_rule_e;
 
 /** Text that is fixed, or an expression that gives it for each request. */
@@ -169,9 +171,10 @@ typedef struct rlx_rule_t {
     const char *of;
     rlx_rule_e of_kind;
     const rlx_options_t *of_options;
-    /** The server whose configuration holds the directive. */
+    /** The server whose configuration holds the directive; NULL for another
+     *  module's limit. */
     const rlx_server_t *owner;
-    /** Where the directive stands. */
+    /** Where the directive stands; "" for another module's limit. */
     const char *file;
     int line;
 } rlx_rule_t;

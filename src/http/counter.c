@@ -82,7 +82,7 @@ static int is_too_long(const rlx_counting_t *counting,
 
 /** The strategy that a rule is counted by. An umbrella has one counter over
  *  its server, so it keeps to the strategy of the server that declares it
- *  whatever a section says. */
+ *  whatever a section says; so does another module's limit. */
 static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
                                   const rlx_holding_t *holding)
 {
@@ -97,8 +97,11 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
                && is_too_long(counting, holding) ? RLX_SLIDING_WINDOW_COUNTER
                                               : (rlx_strategy_e)strategy;
     }
-    if (rlx_rule_is_umbrella(rule)) {
-        dir = rlx_dir_of(rule->owner->server->lookup_defaults);
+    if (rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_MODULE) {
+        const server_rec *s = rule->owner ? rule->owner->server
+                                          : counting->r->server;
+
+        dir = rlx_dir_of(s->lookup_defaults);
     }
     if (!dir || dir->strategy == RLX_UNSET) {
         return RLX_FIXED_WINDOW;
@@ -147,6 +150,8 @@ static const rlx_id_t kind_ids[] = {
                           UINT64_C(0xb5027e96d3f81c4b) } },
     [RLX_RULE_FALLBACK] = { { UINT64_C(0x46616c6c62610001),
                               UINT64_C(0x61d93a7f0be8c452) } },
+    [RLX_RULE_MODULE] = { { UINT64_C(0x4d6f64756c650001),
+                            UINT64_C(0x6e91d0b85a3fc724) } },
 };
 
 /** The part of a counter's id that says where it counts. */
@@ -169,6 +174,9 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
         if (holding->declared_in && holding->declared_in->tree_name) {
             id = rlx_id_mix(id, holding->declared_in->tree);
         }
+        break;
+    case RLX_RULE_MODULE:
+        id = counting->sv->id;
         break;
     default:
         id = rlx_id_mix(counting->sv->id,
@@ -235,6 +243,11 @@ static const char *place_text(const rlx_counting_t *counting,
                                       part(r->pool, rule->of), NULL) : "meta:";
     case RLX_RULE_FALLBACK:
         return "fallback:";
+    case RLX_RULE_MODULE:
+        return apr_pstrcat(r->pool, "module:",
+                           part(r->pool, rlx_value_of(r,
+                                                      rule->options->scope)),
+                           NULL);
     case RLX_RULE_SHARED:
         name = part(r->pool, rlx_value_of(r, rule->options->scope));
         section = holding->declared_in;
@@ -262,7 +275,8 @@ static void give_text(const rlx_counting_t *counting,
     const rlx_server_t *sv = by_owner ? rule->owner : counting->sv;
     const char *more = "";
 
-    if (options->scope && rule->kind != RLX_RULE_SHARED) {
+    if (options->scope && rule->kind != RLX_RULE_SHARED
+        && rule->kind != RLX_RULE_MODULE) {
         more = apr_pstrcat(p, "=", part(p, rlx_value_of(counting->r,
                                                         options->scope)),
                            NULL);
@@ -419,6 +433,25 @@ void rlx_decision_counter(const rlx_decision_t *decision,
     counter->key_len = strlen(decision->key);
 }
 
+apr_status_t rlx_decision_give_back(rlx_decision_t *decision, rlx_usec_t now,
+                                    apr_pool_t *ptemp)
+{
+    rlx_counter_t counter;
+    apr_status_t status;
+
+    if (!decision->verdict.charged) {
+        return APR_SUCCESS;
+    }
+    rlx_decision_counter(decision, &counter);
+    decision->verdict.charged = 0;
+    status = rlx_store_give_back(decision->store, &counter, 1,
+                                 decision->asked_at, now, ptemp);
+    if (status == APR_SUCCESS) {
+        decision->verdict.remaining += decision->cost;
+    }
+    return status;
+}
+
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
 {
     const rlx_rule_t *rule = decision->rule;
@@ -431,6 +464,7 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
     case RLX_RULE_FALLBACK:
         return rule->owner->name;
     case RLX_RULE_SHARED:
+    case RLX_RULE_MODULE:
         return rlx_value_of(r, rule->options->scope);
     default:
         if (!decision->endpoint) {

@@ -115,6 +115,9 @@ const char *rlx_section_name(const cmd_parms *cmd, rlx_id_t *id);
 /** Fill in a section's `tree`. Within .htaccess alone. */
 void rlx_section_know_tree(const cmd_parms *cmd, rlx_section_t *section);
 
+/** Not 0 if a text may be the name= of a limit. */
+int rlx_is_policy_name(const char *text);
+
 /**
  * Read the options of a limit directive.
  * @param kind  which directive

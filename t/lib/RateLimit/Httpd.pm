@@ -39,6 +39,7 @@ my $crashes = 0;
 #   faketime  1, or the time to start at: its clock stands still until
 #             set_time or advance moves it
 #   crash_ok  do not fail the test if a child dies of a signal by itself
+#   bare      without our module
 # Dies with the server's own words if it does not start.
 sub start {
     my ($class, %arg) = @_;
@@ -204,7 +205,8 @@ sub _write_conf {
     _spew("$dir/httpd.conf", join '',
         load_modules("mpm_$self->{mpm}", @default_modules,
                      @{ $arg->{modules} || [] }),
-        sprintf(qq(LoadModule ratelimit_ext_module "%s"\n), module_path()),
+        $arg->{bare} ? ''
+            : sprintf(qq(LoadModule ratelimit_ext_module "%s"\n), module_path()),
         $listen, _user(), _base($dir),
         _processes($self->{mpm}, $arg->{children}), $conf, "\n");
 }
