@@ -51,6 +51,10 @@ LogLevel ratelimit_ext:info
     </Location>
     RateLimitApplication "3 per minute" meta="1 per day"
 </VirtualHost>
+<VirtualHost 127.0.0.1:@PORT2@>
+    ServerName fair
+    RateLimitMeta "1 per day"
+</VirtualHost>
 <Location "/pool">
     RateLimitShared "1 per minute" scope=pool meta="1 per hour"
 </Location>
@@ -258,6 +262,12 @@ is(code(80000, 'a', '/ht/b'), 200, 'in each');
 is(code(80001, 'a', '/ht/a'), 429, 'refused in one');
 is(code(80061, 'a', '/ht/a'), 429, 'and blocked there');
 is(code(80061, 'a', '/ht/b'), 200, 'but not in the other');
+
+my @fair = (port => 2, Host => 'fair');
+is(code(81000, 'b', '/ht/a', @fair), 200, 'beside RateLimitMeta: room once');
+is(code(81001, 'b', '/ht/a', @fair), 429, 'refused');
+is(code(81061, 'b', '/ht/a', @fair), 429, 'the file\'s own meta limit blocks its directory');
+is(code(81061, 'b', '/ht/b', @fair), 200, 'alone');
 
 ### Looked at early, and again after DirectoryIndex
 
