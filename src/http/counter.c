@@ -359,6 +359,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
                                          : options->cost;
     counter->cost = decision->cost;
     decision->is_pending = options->deduct_when != NULL;
+    decision->also = NULL;
     counter->only_test = decision->is_pending && !options->reserve;
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;

@@ -20,6 +20,7 @@
 #include "http/meta.h"
 #include "http/plan_text.h"
 #include "http/settle.h"
+#include "http/twin.h"
 #include "http/usual.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -45,26 +46,29 @@ typedef struct batch_t {
     unsigned int lane_mask;
     /** Limits of the plan that differ in RLX_LANE_DRY alone. */
     int n_other;
+    /** Not 0: there are earlier decisions about counters of this batch. */
+    int has_again;
 } batch_t;
 
-/** Not 0 if the request was charged to this counter already: the record's
- *  next decision, which is not in it yet. A limit that was looked at early is
- *  not looked at again where its key has become another (%{REMOTE_USER}). */
-static int is_known(const rlx_request_t *request)
+/** The decision that the record has about a counter already: that of its next
+ *  decision, which is not in it yet. A limit that was looked at early is not
+ *  looked at again where its key has become another (%{REMOTE_USER}). NULL if
+ *  there is none. */
+static rlx_decision_t *find_known(const rlx_request_t *request)
 {
     const rlx_decision_t *next = &request->decisions[request->n];
     int is_early = (next->rule->options->lane & RLX_LANE_EARLY) != 0;
 
     for (int i = 0; i < request->n; i++) {
-        const rlx_decision_t *decision = &request->decisions[i];
+        rlx_decision_t *decision = &request->decisions[i];
 
         if (rlx_id_equal(decision->id, next->id)
             || (is_early && decision->rule == next->rule
                 && decision->endpoint == next->endpoint)) {
-            return 1;
+            return decision;
         }
     }
-    return 0;
+    return NULL;
 }
 
 /** Put the counters of a plan that are new to the request in a batch. Always
@@ -78,6 +82,7 @@ batch_fill(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
     for (int i = 0; i < plan->n; i++) {
         rlx_decision_t *decision = &request->decisions[request->n];
         const rlx_rule_t *rule = plan->holdings[i].rule;
+        rlx_decision_t *known;
         unsigned int differs = (rule->options->lane ^ batch->lane)
                                & batch->lane_mask;
 
@@ -92,7 +97,10 @@ batch_fill(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
                                  &batch->counters[batch->n])) {
             rlx_rule_log_keyless(counting->r, rule);
         }
-        else if (!is_known(request)) {
+        else if ((known = find_known(request)) == NULL
+                 || rlx_twin_is_asked(counting->r, request, known,
+                                      batch->first, batch->counters,
+                                      &batch->has_again)) {
             batch->n++;
             request->n++;
             request->has_pending |= decision->is_pending;
@@ -156,6 +164,9 @@ static void batch_keep(const batch_t *batch, rlx_request_t *request)
     for (int i = 0; i < batch->n && batch->n > 1; i++, decision++) {
         decision->verdict = batch->verdicts[i];
         decision->asked_at = request->now_usec;
+    }
+    if (batch->has_again) {
+        rlx_twin_refresh(request, batch->first);
     }
 }
 
@@ -282,7 +293,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
 {
     rlx_counter_t few_counters[FEW];
     rlx_verdict_t few_verdicts[FEW];
-    batch_t batch = { few_counters, few_verdicts, 0, 0, 0, RLX_LANE_DRY, 0 };
+    batch_t batch = { few_counters, few_verdicts, 0, 0, 0, RLX_LANE_DRY, 0, 0 };
     const rlx_decision_t *breached = NULL;
     rlx_counting_t counting;
     int before = request->n;

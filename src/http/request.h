@@ -34,6 +34,9 @@ typedef struct rlx_decision_t {
     /** Not 0: the limit has deduct_when= and the response is not known; what
      *  the verdict says of charging is not the last word. */
     int is_pending;
+    /** Of no meaning unless pending: the deduct_when= of other limits with the
+     *  same counter. Any that holds has it charged. */
+    const rlx_filter_t *also;
     rlx_verdict_t verdict;
     /** The storage that decided it. */
     const rlx_store_t *store;

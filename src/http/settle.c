@@ -65,6 +65,18 @@ static int holds(request_rec *r, const rlx_condition_t *condition)
     return result;
 }
 
+/** Not 0 if a decision that is pending is to be charged. */
+static int is_due(request_rec *r, const rlx_decision_t *decision)
+{
+    int due = holds(r, decision->rule->options->deduct_when);
+
+    for (const rlx_filter_t *other = decision->also; other && !due;
+         other = other->next) {
+        due = holds(r, other->condition);
+    }
+    return due;
+}
+
 /** Sort what is pending into what is charged and what is given back. */
 static void judge(request_rec *r, rlx_request_t *request,
                   selection_t *charge, selection_t *back)
@@ -72,23 +84,23 @@ static void judge(request_rec *r, rlx_request_t *request,
     for (int i = 0; i < request->n; i++) {
         rlx_decision_t *decision = &request->decisions[i];
         const rlx_options_t *options = decision->rule->options;
-        int is_due;
+        int due;
 
         if (!decision->is_pending || decision->store != charge->store) {
             continue;
         }
         decision->is_pending = 0;
-        is_due = holds(r, options->deduct_when);
+        due = is_due(r, decision);
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0036)
                       "deduct_when=%s %s: %s (%s:%d) is %scharged",
                       options->deduct_when->text,
-                      is_due ? "holds" : "does not hold",
+                      due ? "holds" : "does not hold",
                       decision->limit->text, decision->rule->file,
-                      decision->rule->line, is_due ? "" : "not ");
-        if (is_due && !options->reserve) {
+                      decision->rule->line, due ? "" : "not ");
+        if (due && !options->reserve) {
             select_one(charge, request, i);
         }
-        else if (!is_due && decision->verdict.charged) {
+        else if (!due && decision->verdict.charged) {
             select_one(back, request, i);
         }
     }

@@ -456,14 +456,16 @@ class DesignLimiter(Limiter):
                 self.notes.add("one decision")
 
     def _without_twins(self, limits):
-        """ONCE: a request that meets a counter twice is charged once,
-        Flask-Limiter hits it for each limit."""
+        """ONCE: a request that meets a counter twice is charged once, by the
+        limit that takes more; Flask-Limiter hits it for each limit."""
         counters = {}
         for limit in limits:
             counter = (limit.key_func(), limit.limit,
                        limit.scope_for(request.endpoint, request.method))
-            if counters.setdefault(counter, limit) is not limit:
+            known = counters.setdefault(counter, limit)
+            if known is not limit:
                 self.notes.add("a counter once")
+                counters[counter] = greater(known, limit)
         return list(counters.values())
 
     def _Limiter__check_conditional_deductions(self, response):
@@ -479,6 +481,26 @@ class DesignLimiter(Limiter):
             self.notes.add("the first breach")
         if breached:
             self.context.view_rate_limit = breached[0]
+
+
+def greater(known, limit):
+    """Of two limits with one counter: what costs nothing takes least, then
+    what is charged by the response. Of two of those each has its say."""
+    def takes(one):
+        cost = one.deduction_amount
+        return (0 if not cost else 1 if one.deduct_when else 2), cost
+
+    more, less = known, limit
+    if takes(limit) > takes(known):
+        more, less = limit, known
+    if more.deduct_when and less.deduct_when:
+        more = dataclasses.replace(more)
+        more.deduct_when = either(more.deduct_when, less.deduct_when)
+    return more
+
+
+def either(one, other):
+    return lambda response: one(response) or other(response)
 
 
 def is_ambiguous(limits, sections):
