@@ -21,8 +21,8 @@ my $h = RateLimit::Httpd->start(
     files => {
         (map { ("$_/ok.html" => "ok\n", "$_/index.html" => "index\n") }
             qw(s doc page reserve all order strategies index dry both shared
-               kept later head cost app always http2 tested other)),
-        (map { ("$_/ok.txt" => "ok $_\n") } qw(cached)),
+               typed part part/reserve whole kept later head cost app always http2 tested other)),
+        (map { ("$_/ok.txt" => "ok $_\n") } qw(cached typed part part/reserve whole)),
         'doc/404.html' => "our 404\n",
     },
     conf => <<'END');
@@ -113,6 +113,21 @@ CacheRoot "@DIR@/cache"
     CacheDefaultExpire 600
     Header set X-Made yes
     RateLimit "5/hour" deduct_when="resp('X-Made') == 'yes'"
+</Location>
+<Location "/typed">
+    RateLimit "3/hour" deduct_when="resp('Content-Type') =~ m#^text/html#"
+</Location>
+<Location "/part">
+    RateLimit "3/hour" deduct_when="%{REQUEST_STATUS} in { '206', '416' }"
+</Location>
+<Location "/part/reserve">
+    RateLimit "3/hour" deduct_when="%{REQUEST_STATUS} in { '206', '416' }" reserve=on
+</Location>
+<Location "/whole">
+    RateLimit "3/hour" deduct_when="%{REQUEST_STATUS} == 200"
+</Location>
+<Location "/part/none">
+    RateLimit "3/hour" deduct_when="%{REQUEST_STATUS} == 404"
 </Location>
 <Location "/index">
     RateLimit "4/hour" deduct_when="%{REQUEST_STATUS} == 200" name=where
@@ -218,6 +233,28 @@ is(series('/reserve/ok.html', 5), '200:3 200:3 200:3 200:3 200:3', 'reserve: giv
 is(ask('/reserve/ok.html')->header('X-RateLimit-Reset'), $h->now, 'as if it had never been');
 is(series('/reserve/none', 4), '404:2 404:1 404:0 429:0', 'reserve: kept');
 
+fresh;
+is(series('/typed/ok.html', 1), '200:2', 'the media type, which httpd adds last');
+is(series('/typed/ok.txt', 1), '200:2', 'another');
+is(series('/typed/none', 2), '404:1 404:0', 'an error page has one, too');
+
+for my $place (qw(part part/reserve)) {
+    fresh;
+    is(series("/$place/ok.txt", 1), '200:3', "$place: the whole");
+    is(series("/$place/ok.txt", 1, Range => 'bytes=0-1'), '206:2', 'a part of it');
+    is(series("/$place/ok.txt", 1, Range => 'bytes=0-1,3-3'), '206:1', 'two parts');
+    is(series("/$place/ok.txt", 1, Range => 'lines=0-1'), '200:1', 'not a range: the whole');
+    is(series("/$place/ok.txt", 2, Range => 'bytes=99-'), '416:0 429:0', 'a part that it has not');
+}
+fresh;
+is(series('/whole/ok.txt', 1, Range => 'bytes=0-1'), '206:3', 'a part is not the whole');
+is(series('/whole/ok.txt', 1, Range => 'bytes=99-'), '416:3', 'nor is none');
+is(series('/whole/ok.txt', 1, Range => 'bytes=0-1', 'If-Range' => '"x"'), '200:2', 'If-Range that has changed');
+is($c->head('/whole/ok.txt', 'X-Forwarded-For' => $who, Range => 'bytes=0-1')->code, 206, 'HEAD of a part');
+is(series('/whole/ok.txt', 1, 'If-None-Match' => '*', Range => 'bytes=0-1'), '304:2', 'a part that is known');
+fresh;
+is(series('/part/none', 1, Range => 'bytes=0-1'), '404:2', 'Range, and no file');
+
 # A refusal by another limit.
 fresh;
 is(series('/tested/ok.html', 5), '200:0 429:0 429:0 429:0 429:0', 'atomic: another limit refuses');
@@ -301,6 +338,12 @@ if ($mpm ne 'prefork') {
     is_deeply([RateLimit::Http2::streams($h->port, 2, '/http2/ok.html',
                                          'x-forwarded-for' => '10.9.9.9')],
               [429, 429], 'and some that do');
+}
+
+if ($mpm ne 'prefork') {
+    is_deeply([map { RateLimit::Http2::streams($h->port, 1, '/part/ok.txt',
+                  'x-forwarded-for' => '10.9.9.8', range => 'bytes=0-1') } 1 .. 4],
+              [206, 206, 206, 429], 'HTTP/2: parts of a file');
 }
 
 done_testing;

@@ -14,8 +14,10 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "http_core.h"
 #include "http_protocol.h"
 #include "http_request.h"
+#include "mod_core.h"
 #include "util_filter.h"
 
 #include "http/digits.h"
@@ -218,12 +220,60 @@ static __attribute__((noinline)) void keep_later(request_rec *r,
     }
 }
 
+/** Which parts of a response are sent httpd sees only behind all filters for
+ *  content; so where limits wait for the status, this filter moves there.
+ *  @return what was next, or NULL if there is nothing to wait for */
+static ap_filter_t *wait_for_range(ap_filter_t *f)
+{
+    request_rec *r = f->r;
+    ap_filter_t **place = &r->output_filters;
+    ap_filter_t *next = f->next;
+    ap_filter_t *range = next;
+
+    while (range && range->frec != ap_byterange_filter_handle) {
+        range = range->next;
+    }
+    while (*place && *place != f) {
+        place = &(*place)->next;
+    }
+    if (r->status != HTTP_OK || !apr_table_get(r->headers_in, "Range")
+        || !range || !*place) {
+        return NULL;
+    }
+    *place = next;
+    f->next = range->next;
+    range->next = f;
+    return next;
+}
+
+/** Not 0 if what comes is not the response: httpd is told of an error, and
+ *  puts another in its place. */
+static int has_error(const apr_bucket_brigade *bb)
+{
+    for (const apr_bucket *e = APR_BRIGADE_FIRST(bb);
+         e != APR_BRIGADE_SENTINEL(bb); e = APR_BUCKET_NEXT(e)) {
+        if (AP_BUCKET_IS_ERROR(e)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
     rlx_request_t *request = rlx_request_find(r);
 
     if (request && rlx_settle_is_due(request)) {
+        ap_filter_t *next = wait_for_range(f);
+
+        if (next) {
+            return ap_pass_brigade(next, bb);
+        }
+        if (has_error(bb)) {
+            ap_remove_output_filter(f);
+            return ap_pass_brigade(f->next, bb);
+        }
         rlx_settle(r, request);
     }
     if (request && request->refused_in) {

@@ -11,6 +11,7 @@
 #include "http/settle.h"
 
 #include "http_log.h"
+#include "http_protocol.h"
 
 #include "http/counter.h"
 #include "http/environment.h"
@@ -49,16 +50,19 @@ static void select_one(selection_t *selection, const rlx_request_t *request,
     selection->places[selection->n++] = place;
 }
 
-/** What the client will get stands in two tables until the head is written;
- *  conditions see both, as they are put together then. */
+/** What the client will get stands in two tables until the head is written, and
+ *  the media type beside them; conditions see all, as it is put together
+ *  then. */
 static int holds(request_rec *r, const rlx_condition_t *condition)
 {
     apr_table_t *headers_out = r->headers_out;
     int result;
 
-    if (!apr_is_empty_table(r->err_headers_out)) {
-        r->headers_out = apr_table_overlay(r->pool, r->err_headers_out,
-                                           headers_out);
+    r->headers_out = apr_table_overlay(r->pool, r->err_headers_out,
+                                       headers_out);
+    if (r->content_type) {
+        apr_table_setn(r->headers_out, "Content-Type",
+                       ap_make_content_type(r, r->content_type));
     }
     result = rlx_condition_holds(r, condition);
     r->headers_out = headers_out;
