@@ -103,13 +103,13 @@ static void client_key(request_rec *r, rlx_key_t *key)
     }
     take(key, rlx_client_address(r), 1);
     key->id = id_of(key);
-    if (r->useragent_ip != c->client_ip) {
+    /* Once for each connection, whatever its virtual hosts say of prefixes:
+     * its memory is not freed before its end. */
+    if (client || r->useragent_ip != c->client_ip) {
         return;
     }
-    if (!client) {
-        client = apr_palloc(c->pool, sizeof(*client));
-        ap_set_module_config(c->conn_config, &ratelimit_ext_module, client);
-    }
+    client = apr_palloc(c->pool, sizeof(*client));
+    ap_set_module_config(c->conn_config, &ratelimit_ext_module, client);
     client->ip = c->client_ip;
     client->prefix_bits = prefix_bits;
     client->key = *key;
