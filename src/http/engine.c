@@ -160,8 +160,8 @@ give_back(request_rec *r, rlx_request_t *request, int n)
         }
         rlx_decision_counter(decision, &counter);
         if (rlx_store_give_back(decision->store, &counter, 1,
-                                decision->asked_at, request->now_usec,
-                                r->pool) == APR_SUCCESS) {
+                                decision->verdict.decided_at,
+                                request->now_usec, r->pool) == APR_SUCCESS) {
             decision->verdict.charged = 0;
             decision->verdict.remaining += decision->cost;
         }
