@@ -165,15 +165,15 @@ end
 
 -- The clock stepped back: charges of the future happened now.
 local function redate(c)
+  local future = {}
   local at, units, total = entry(c, -1)
-  local all, sum = total, 0
-  while at > now do
-    sum = sum + units
+  while at and at > now do
+    future[#future + 1] = format('%.0f %.0f %.0f', now, units, total)
     call('RPOP', c.key)
-    if call('EXISTS', c.key) == 0 then break end
-    at, units = entry(c, -1)
+    at = nil
+    if call('LLEN', c.key) > 0 then at, units, total = entry(c, -1) end
   end
-  call('RPUSH', c.key, format('%.0f %.0f %.0f', now, sum, all))
+  for i = #future, 1, -1 do call('RPUSH', c.key, future[i]) end
   call('PEXPIRE', c.key, ttl(c.window))
 end
 
@@ -186,7 +186,6 @@ local function moving_open(c)
   local newest, units, total = entry(c, -1)
   if newest - now > SKEW then
     redate(c)
-    c.len = call('LLEN', c.key)
     newest, units, total = entry(c, -1)
   elseif newest > now then
     c.now = newest
