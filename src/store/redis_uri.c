@@ -7,6 +7,8 @@
 
 #include "store/redis_uri.h"
 
+#include <arpa/inet.h>
+
 #include <apr_lib.h>
 #include <apr_strings.h>
 
@@ -120,6 +122,7 @@ const char *rlx_redis_host_parse(const char *text, const char **host,
 {
     const char *end = *text == '[' ? strchr(text, ']') : strchr(text, ':');
     const char *after = NULL;
+    struct in6_addr address;
     apr_int64_t number;
     char *name;
 
@@ -133,6 +136,10 @@ const char *rlx_redis_host_parse(const char *text, const char **host,
         }
         name = apr_pstrmemdup(p, text + 1, end - text - 1);
         after = end[1] ? end + 2 : NULL;
+        if (inet_pton(AF_INET6, name, &address) != 1) {
+            return "what stands in brackets is no IPv6 address; one is "
+                   "written as in [::1]:6379";
+        }
     }
     else {
         name = end ? apr_pstrmemdup(p, text, end - text)
@@ -143,7 +150,7 @@ const char *rlx_redis_host_parse(const char *text, const char **host,
         return "there is more than one colon; an IPv6 address stands in "
                "brackets, as in [::1]:6379";
     }
-    if (!is_host(name, *text == '[' ? ":." : "-._")) {
+    if (*text != '[' && !is_host(name, "-._")) {
         return "the host is missing or not understood; write "
                "redis://host:port/db";
     }
