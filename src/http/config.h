@@ -56,6 +56,12 @@ typedef enum {
     RLX_FAILURE_DENY
 } rlx_failure_e;
 
+/** A limit's lane: bits. Most limits are in lane 0. */
+/** dry_run=on: stands in nobody's way. */
+#define RLX_LANE_DRY   0x1u
+/** phase=early: decided before access control. */
+#define RLX_LANE_EARLY 0x2u
+
 /** What kind of directive a rule comes from. */
 typedef enum {
     RLX_RULE_SECTION,
@@ -63,7 +69,9 @@ typedef enum {
     RLX_RULE_DEFAULT,
     RLX_RULE_APPLICATION,
     RLX_RULE_META,
-    RLX_RULE_FALLBACK
+    RLX_RULE_FALLBACK,
+    /** None: another module's own limit, see api.h. */
+    RLX_RULE_MODULE
 } rlx_rule_e;
 
 /** Text that is fixed, or an expression that gives it for each request. */
@@ -92,6 +100,8 @@ struct rlx_filter_t {
 typedef struct rlx_server_t rlx_server_t;
 /** See manner.h. */
 typedef struct rlx_manner_t rlx_manner_t;
+/** See htaccess.h. */
+typedef struct rlx_htaccess_t rlx_htaccess_t;
 
 /** The options of one limit directive; its limits share them. */
 typedef struct rlx_options_t {
@@ -111,8 +121,15 @@ typedef struct rlx_options_t {
     const rlx_value_t *cost_value;
     /** exempt_when=; NULL: never. */
     const rlx_condition_t *exempt_when;
+    /** deduct_when=, over the response; NULL: charged when it is decided. */
+    const rlx_condition_t *deduct_when;
+    /** reserve=: with deduct_when, the cost is taken when it is decided and
+     *  given back where the condition turns out false. */
+    int reserve;
     /** dry_run=: counts and never refuses. */
     int dry_run;
+    /** RLX_LANE_ bits: limits of different lanes are decided apart. */
+    unsigned int lane;
     /** status=, or 0: RateLimitStatus. */
     int status;
     /** on_breach=; NULL: RateLimitOnBreach. */
@@ -144,9 +161,10 @@ typedef struct rlx_rule_t {
      *  which rules stand in its place. */
     struct rlx_dynamic_t *dynamic;
     const rlx_options_t *options;
-    /** The server whose configuration holds the directive. */
+    /** The server whose configuration holds the directive; NULL for another
+     *  module's limit. */
     const rlx_server_t *owner;
-    /** Where the directive stands. */
+    /** Where the directive stands; "" for another module's limit. */
     const char *file;
     int line;
 } rlx_rule_t;
@@ -173,6 +191,10 @@ typedef struct rlx_section_t {
     unsigned int exempt;
     /** Not 0: from a .htaccess file. */
     int is_htaccess;
+    /** From a .htaccess file with RateLimitShared: the file's directory, whose
+     *  tree keeps shared scopes to itself, and its id. Else NULL. */
+    const char *tree_name;
+    rlx_id_t tree;
     /** What stands in this section alone, before any merging. */
     const struct rlx_dir_t *settings;
     /** The plan for requests that meet no other section; NULL before
@@ -209,9 +231,15 @@ typedef struct rlx_dir_t {
     const rlx_filter_t *filters;
     /** How answers look; NULL: nothing is set. */
     rlx_manner_t *manner;
+    /** What .htaccess files may do, and what those that were read want; NULL:
+     *  nothing is set, and none was read. */
+    rlx_htaccess_t *htaccess;
     /** The section while it is read; NULL: it does not speak of limits, or
      *  this is merged. */
     rlx_section_t *own;
+    /** Not 0: there is a limit with phase=early among those of the chain or
+     *  of the server. */
+    int has_early;
     /** Not 0: nothing is set, known since check_config. What is merged into
      *  it comes out as it is. */
     int is_empty;
@@ -261,6 +289,8 @@ struct rlx_server_t {
     apr_array_header_t *defaults;
     apr_array_header_t *meta;
     apr_array_header_t *fallback;
+    /** Not 0: a limit of meta has phase=early; known since check_config. */
+    int has_early_meta;
     /** The meta limits of every request; NULL: they depend on it, or there
      *  are none. */
     const struct rlx_ready_t *meta_ready;

@@ -17,6 +17,8 @@ typedef struct rlx_counting_t {
     request_rec *r;
     const rlx_request_t *request;
     const rlx_server_t *sv;
+    /** Where it counts. */
+    const rlx_store_t *store;
     /** May be NULL. */
     const rlx_dir_t *dir;
     /** Not 0: the storage wants scope and key as text. */
@@ -43,6 +45,18 @@ void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
 int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
                    rlx_decision_t *decision, rlx_counter_t *counter);
 
+/**
+ * Work out what can be known of a limit's counter before any request: all
+ * but the key and what goes with it.
+ * @param strategy RateLimitStrategy as it will be in force, or RLX_UNSET
+ * @param decision filled in; `id` lacks the key
+ * @param counter  the same
+ * @return 0 if more than that depends on the request
+ */
+int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
+                        int strategy, rlx_decision_t *decision,
+                        rlx_counter_t *counter);
+
 /** Not 0 if a rule's exempt_when= holds: it is not looked at, which is
  *  recorded and logged at debug. */
 int rlx_rule_is_exempt(request_rec *r, rlx_request_t *request,
@@ -55,8 +69,16 @@ void rlx_rule_log_keyless(request_rec *r, const rlx_rule_t *rule);
 void rlx_decision_counter(const rlx_decision_t *decision,
                           rlx_counter_t *counter);
 
+/**
+ * Give back what a decision charged, at most once: afterwards it counts as not
+ * charged, also where the storage cannot answer.
+ * @param now wall clock
+ */
+apr_status_t rlx_decision_give_back(rlx_decision_t *decision, rlx_usec_t now,
+                                    apr_pool_t *ptemp);
+
 /** The scope of a decision as people read it: the endpoint, the shared
- *  scope, or the server. From r->pool or the configuration. */
+ *  scope, the server, or what another module gave. From r->pool or the configuration. */
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision);
 
 /** The key of a decision as RateLimitKeyDisplay says that it is shown: as it

@@ -69,12 +69,13 @@ int rlx_failure_falls_back(request_rec *r, rlx_request_t *request,
     const rlx_server_t *sv = rlx_server_of(r->server);
     const rlx_section_t *endpoint = plan->endpoint;
 
-    if (!sv->local || request->store == sv->local) {
+    if (!sv->local) {
         return 0;
     }
     log_request(r, sv->fallback ? "is held to RateLimitFallback"
                                 : "is counted in shared memory");
     request->store = sv->local;
+    plan->usual = NULL;
     request->meta = NULL;
     note_result(request, RLX_RESULT_FALLBACK);
     if (sv->fallback) {
@@ -119,11 +120,18 @@ int rlx_failure_answer(request_rec *r, const rlx_dir_t *dir,
         log_request(r, "passes");
         return DECLINED;
     }
+    return rlx_failure_deny(r, request);
+}
+
+int rlx_failure_deny(request_rec *r, rlx_request_t *request)
+{
+    const rlx_store_t *store = rlx_server_of(r->server)->store;
+
     log_request(r, "is turned away");
     request->result = RLX_RESULT_ERROR;
     request->refused_in = r;
     request->status = HTTP_SERVICE_UNAVAILABLE;
-    request->closed_until = rlx_store_retry_at(sv->store, request->now_usec);
+    request->closed_until = rlx_store_retry_at(store, request->now_usec);
     rlx_headers_refuse(r, request);
     return request->status;
 }

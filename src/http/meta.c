@@ -14,6 +14,7 @@
 
 #include "http/breach.h"
 #include "http/counter.h"
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -118,7 +119,6 @@ static const rlx_decision_t *keep(request_rec *r, rlx_request_t *request,
         *decision = meta->decisions[i];
         decision->verdict = meta->verdicts[i];
         decision->verdict.charged = 0;
-        decision->asked_at = request->now_usec;
         first = decision->rule->options->dry_run ? dry : &breached;
         *first = *first ? *first : decision;
     }
@@ -175,9 +175,11 @@ void rlx_meta_charge(request_rec *r, rlx_request_t *request)
 {
     const rlx_meta_t *meta = request->meta;
 
-    if (rlx_store_decide(meta->store, RLX_CHARGE_ALL, meta->counters, meta->n,
-                         request->now_usec, meta->verdicts, r->pool)
-        != APR_SUCCESS) {
+    /* Or any file could shut its visitors out of the whole server. */
+    if (rlx_htaccess_alone_refused(request)
+        || rlx_store_decide(meta->store, RLX_CHARGE_ALL, meta->counters,
+                            meta->n, request->now_usec, meta->verdicts,
+                            r->pool) != APR_SUCCESS) {
         return;
     }
     /* What had room for this breach may have none for another. */
