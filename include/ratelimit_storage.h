@@ -24,6 +24,12 @@
  * RateLimitStorageFailure says what requests get meanwhile. So a connection
  * that broke while nobody used it is no failure before a new one was tried.
  * A storage that is at hand in memory has RLX_STORAGE_ALWAYS_ANSWERS instead.
+ *
+ * A storage of many servers, one of which fails, has the status APR_EAGAIN for
+ * calls that are for that one: these get what RateLimitStorageFailure says,
+ * and all else goes on. That is the one failure that it remembers by itself,
+ * for all children, so that few calls wait; and the one that it logs, not for
+ * each call.
  */
 
 #ifndef RATELIMIT_STORAGE_H

@@ -114,14 +114,15 @@ note_failure(rlx_storage_t *guard, rlx_breaker_ticket_t ticket, rlx_usec_t now,
     }
 }
 
-/** Keep in mind how a call went. */
+/** Keep in mind how a call went. A storage of many servers that cannot answer
+ *  this call, though it can others, is no storage that is down. */
 static apr_status_t note(rlx_storage_t *guard, rlx_breaker_ticket_t ticket,
                          rlx_usec_t now, apr_status_t status,
                          apr_pool_t *ptemp)
 {
     rlx_usec_t down_usec;
 
-    if (status != APR_SUCCESS) {
+    if (status != APR_SUCCESS && status != APR_EAGAIN) {
         note_failure(guard, ticket, now, status, ptemp);
     }
     else if (rlx_breaker_answered(guard->breaker, ticket, now, &down_usec)

@@ -1,9 +1,10 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * The storage redis://: one Redis server whose counters all who use it share.
- * A call is one script on one connection, within one time; see redis_script.h
- * for what the script does and redis_key.h for how counters are named.
+ * The storage redis://: a Redis whose counters all who use it share. A call is
+ * one script on one connection, within one time; see redis_script.h for what
+ * the script does, redis_key.h for how counters are named, and redis_route.h
+ * for how the server is found.
  */
 
 #include "store/store.h"
@@ -13,36 +14,14 @@
 #include "store/redis_uri.h"
 
 const char *const rlx_redis_schemes[] = {
-    "redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix", NULL
+    "redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster",
+    "valkey", "valkeys", "valkey+unix", "valkey+sentinel", "valkey+cluster",
+    NULL
 };
 
 #if RLX_HAVE_HIREDIS
 
-#include <netdb.h>
-#include <sys/socket.h>
-
-#include <apr_thread_mutex.h>
-
-#include "store/redis_pool.h"
-#include "store/redis_script.h"
-
-/** Keys that one step of forgetting all looks at. */
-#define SCAN_COUNT "1000"
-/** How long forgetting all may take; who waits for it is an administrator. */
-#define FORGET_ALL_USEC (10 * 1000000)
-
-struct rlx_storage_t {
-    rlx_redis_settings_t settings;
-    rlx_redis_scripts_t scripts;
-    rlx_redis_place_t place;
-    const rlx_storage_env_t *env;
-    apr_pool_t *pconf;
-    /** Of this child. */
-    rlx_redis_pool_t *pool;
-    /** Guards the words about the last failure. */
-    apr_thread_mutex_t *mutex;
-    rlx_redis_why_t why;
-};
+#include "store/redis_inside.h"
 
 /*
  * Making
@@ -85,6 +64,9 @@ static const char *redis_create(rlx_storage_t **instance, const char *uri,
     store->env = env;
     store->pconf = pconf;
     rlx_redis_scripts_init(&store->scripts);
+    store->route = rlx_redis_route_make(settings, uri,
+                                        rlx_store_shown_uri(uri, pconf), env,
+                                        pconf);
     *instance = store;
     return NULL;
 }
@@ -103,55 +85,26 @@ static const char *redis_refuses(const rlx_storage_t *store,
                         limit->text, limit->count, store->settings.log_max);
 }
 
-/** The numeric address of a name. 0 if there is none. */
-static int find_address(const char *host, char *address)
-{
-    struct addrinfo hints = { 0 }, *list = NULL;
-    int found;
-
-    hints.ai_socktype = SOCK_STREAM;
-    if (getaddrinfo(host, NULL, &hints, &list)) {
-        return 0;
-    }
-    found = getnameinfo(list->ai_addr, list->ai_addrlen, address,
-                        RLX_REDIS_ADDRESS_MAX, NULL, 0, NI_NUMERICHOST) == 0;
-    freeaddrinfo(list);
-    return found;
-}
-
 static apr_status_t redis_open(rlx_storage_t *store)
 {
-    const rlx_redis_settings_t *settings = &store->settings;
-
-    store->place.port = settings->port;
-    store->place.path = settings->path;
-    if (!settings->path
-        && !find_address(settings->host, store->place.address)) {
-        store->env->log(store->env->baton, RLX_LOG_WARNING, APR_SUCCESS,
-                        apr_pstrcat(store->pconf, "storage redis: the host ",
-                                    settings->host, " has no address", NULL));
-    }
-    return APR_SUCCESS;
+    return rlx_redis_route_open(store->route);
 }
 
-/* Not the child's pool: httpd destroys that while threads may still be at
- * work, and this one not before the process ends. */
 static apr_status_t redis_child_init(rlx_storage_t *store, apr_pool_t *pchild)
 {
     apr_status_t status = apr_thread_mutex_create(
         &store->mutex, APR_THREAD_MUTEX_DEFAULT, store->pconf);
 
     return status != APR_SUCCESS ? status
-           : rlx_redis_pool_make(&store->pool, &store->settings,
-                                 &store->place, store->pconf);
+                                 : rlx_redis_route_child_init(store->route);
 }
 
 /*
  * Asking
  */
 
-static apr_status_t failed(rlx_storage_t *store, apr_status_t status,
-                           const rlx_redis_why_t *why)
+apr_status_t rlx_redis_failed(rlx_storage_t *store, apr_status_t status,
+                              const rlx_redis_why_t *why)
 {
     apr_thread_mutex_lock(store->mutex);
     store->why = *why;
@@ -172,119 +125,13 @@ static const char *redis_trouble(const rlx_storage_t *store, apr_pool_t *ptemp)
     return text;
 }
 
-/** Counters of a call, none twice. */
-typedef struct batch_t {
-    rlx_redis_key_t keys[RLX_STORAGE_BATCH_MAX];
-    const rlx_counter_t *counters[RLX_STORAGE_BATCH_MAX];
-    int n;
-    /** For each counter of the call: which of these it is. */
-    int which[RLX_STORAGE_BATCH_MAX];
-} batch_t;
-
-static int find_key(const batch_t *batch, rlx_redis_key_t key)
-{
-    int i;
-
-    for (i = 0; i < batch->n; i++) {
-        if (batch->keys[i].len == key.len
-            && !memcmp(batch->keys[i].text, key.text, key.len)) {
-            break;
-        }
-    }
-    return i;
-}
-
-static void batch_add(batch_t *batch, const rlx_storage_t *store,
-                      const rlx_counter_t *counter, int nth, apr_pool_t *ptemp)
-{
-    rlx_redis_key_t key = rlx_redis_key_of(
-        counter, store->settings.stores_plain, ptemp);
-    int i = find_key(batch, key);
-
-    batch->which[nth] = i;
-    if (i == batch->n) {
-        batch->keys[i] = key;
-        batch->counters[i] = counter;
-        batch->n++;
-    }
-}
-
-/** Run a script on a connection of the pool; its reply goes to `read`. */
-static apr_status_t run(rlx_storage_t *store, rlx_redis_command_t *command,
-                        const rlx_redis_script_t *script, rlx_usec_t deadline,
-                        const char *(*read)(const redisReply *reply,
-                                            void *baton),
-                        void *baton)
-{
-    rlx_redis_conn_t *conn;
-    rlx_redis_why_t why;
-    redisReply *reply;
-    const char *wrong;
-    apr_status_t status = rlx_redis_pool_take(store->pool, &conn, deadline,
-                                              &why);
-
-    if (status != APR_SUCCESS) {
-        return failed(store, status, &why);
-    }
-    status = rlx_redis_run(conn, command, script, deadline, &reply, &why);
-    if (status == APR_SUCCESS) {
-        wrong = read(reply, baton);
-        freeReplyObject(reply);
-        if (wrong) {
-            status = rlx_redis_nonsense(conn, wrong, &why);
-        }
-    }
-    rlx_redis_pool_give(store->pool, conn);
-    return status == APR_SUCCESS ? status : failed(store, status, &why);
-}
-
-/** A call that decides, for its reply. */
-typedef struct deciding_t {
-    const batch_t *batch;
-    int mode;
-    rlx_usec_t now;
-    rlx_verdict_t *verdicts;
-} deciding_t;
-
-static const char *read_decision(const redisReply *reply, void *baton)
-{
-    const deciding_t *d = baton;
-
-    return rlx_redis_verdicts(reply, d->mode, d->batch->counters, d->batch->n,
-                              d->now, d->verdicts);
-}
-
-static apr_status_t decide_as(rlx_storage_t *store, int mode,
-                              const rlx_counter_t *counters, int n,
-                              rlx_usec_t now, rlx_verdict_t *verdicts,
-                              apr_pool_t *ptemp)
-{
-    rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
-    rlx_verdict_t told[RLX_STORAGE_BATCH_MAX];
-    batch_t batch = { .n = 0 };
-    deciding_t deciding = { &batch, mode, now, told };
-    rlx_redis_command_t command;
-    apr_status_t status;
-
-    for (int i = 0; i < n; i++) {
-        batch_add(&batch, store, &counters[i], i, ptemp);
-    }
-    rlx_redis_decide_command(&command, &store->scripts, mode, batch.keys,
-                             batch.counters, batch.n, ptemp);
-    status = run(store, &command, &store->scripts.decide, deadline,
-                 read_decision, &deciding);
-    for (int i = 0; i < n && status == APR_SUCCESS; i++) {
-        verdicts[i] = told[batch.which[i]];
-    }
-    return status;
-}
-
 static apr_status_t redis_decide(rlx_storage_t *store, rlx_charge_e mode,
                                  const rlx_counter_t *counters, int n,
                                  rlx_usec_t now, rlx_verdict_t *verdicts,
                                  apr_pool_t *ptemp)
 {
-    return decide_as(store, mode, counters, n, now, verdicts, ptemp);
+    return rlx_redis_decide(store, (int)mode, counters, n, now, verdicts,
+                            ptemp);
 }
 
 static apr_status_t redis_look(rlx_storage_t *store,
@@ -292,255 +139,8 @@ static apr_status_t redis_look(rlx_storage_t *store,
                                rlx_usec_t now, rlx_verdict_t *verdicts,
                                apr_pool_t *ptemp)
 {
-    return decide_as(store, RLX_REDIS_LOOK, counters, n, now, verdicts,
-                     ptemp);
-}
-
-static const char *read_number(const redisReply *reply, void *baton)
-{
-    return reply->type == REDIS_REPLY_INTEGER ? NULL : "no number";
-}
-
-static apr_status_t redis_give_back(rlx_storage_t *store,
-                                    const rlx_counter_t *counters, int n,
-                                    rlx_usec_t charged_at, rlx_usec_t now,
-                                    apr_pool_t *ptemp)
-{
-    rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
-    batch_t batch = { .n = 0 };
-    rlx_redis_command_t command;
-
-    for (int i = 0; i < n; i++) {
-        if (counters[i].cost && !counters[i].only_test
-            && counters[i].limit->count) {
-            batch_add(&batch, store, &counters[i], i, ptemp);
-        }
-    }
-    if (!batch.n) {
-        return APR_SUCCESS;
-    }
-    rlx_redis_give_back_command(&command, &store->scripts, batch.keys,
-                                batch.counters, batch.n, charged_at, ptemp);
-    return run(store, &command, &store->scripts.give_back, deadline,
-               read_number, NULL);
-}
-
-/*
- * For administrators
- */
-
-/** Ask something that is no script. The reply is to be freed. */
-static apr_status_t ask(rlx_storage_t *store, rlx_redis_conn_t *conn,
-                        rlx_redis_command_t *command, rlx_usec_t deadline,
-                        int type, redisReply **reply, rlx_redis_why_t *why)
-{
-    apr_status_t status = rlx_redis_ask(conn, command, deadline, reply, why);
-
-    if (status != APR_SUCCESS || (*reply)->type == type) {
-        return status;
-    }
-    status = (*reply)->type == REDIS_REPLY_ERROR
-             ? rlx_redis_refused(conn, *reply, why)
-             : rlx_redis_nonsense(conn, "of another kind", why);
-    freeReplyObject(*reply);
-    return status;
-}
-
-/** Delete keys. */
-static apr_status_t delete_keys(rlx_storage_t *store, rlx_redis_conn_t *conn,
-                                const rlx_redis_key_t *keys, int n,
-                                rlx_usec_t deadline, rlx_redis_why_t *why,
-                                apr_pool_t *ptemp)
-{
-    apr_size_t parts = (apr_size_t)n + 1;
-    rlx_redis_command_t command = {
-        n + 1, apr_palloc(ptemp, parts * sizeof(char *)),
-        apr_palloc(ptemp, parts * sizeof(size_t))
-    };
-    redisReply *reply;
-    apr_status_t status;
-
-    command.part[0] = "DEL";
-    command.len[0] = 3;
-    for (int i = 0; i < n; i++) {
-        command.part[i + 1] = keys[i].text;
-        command.len[i + 1] = keys[i].len;
-    }
-    status = ask(store, conn, &command, deadline, REDIS_REPLY_INTEGER, &reply,
-                 why);
-    if (status == APR_SUCCESS) {
-        freeReplyObject(reply);
-    }
-    return status;
-}
-
-static apr_status_t redis_forget(rlx_storage_t *store,
-                                 const rlx_counter_t *counters, int n,
-                                 apr_pool_t *ptemp)
-{
-    rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
-    rlx_redis_conn_t *conn;
-    batch_t batch = { .n = 0 };
-    rlx_redis_why_t why;
-    apr_status_t status;
-
-    for (int i = 0; i < n; i++) {
-        batch_add(&batch, store, &counters[i], i, ptemp);
-    }
-    status = rlx_redis_pool_take(store->pool, &conn, deadline, &why);
-    if (status == APR_SUCCESS) {
-        status = delete_keys(store, conn, batch.keys, batch.n, deadline, &why,
-                             ptemp);
-        rlx_redis_pool_give(store->pool, conn);
-    }
-    return status == APR_SUCCESS ? status : failed(store, status, &why);
-}
-
-/** Delete what a step of SCAN found. */
-static apr_status_t delete_found(rlx_storage_t *store, rlx_redis_conn_t *conn,
-                                 const redisReply *found, rlx_usec_t deadline,
-                                 rlx_redis_why_t *why, apr_pool_t *ptemp)
-{
-    rlx_redis_key_t *keys;
-
-    if (!found->elements) {
-        return APR_SUCCESS;
-    }
-    keys = apr_palloc(ptemp, found->elements * sizeof(*keys));
-    for (size_t i = 0; i < found->elements; i++) {
-        if (found->element[i]->type != REDIS_REPLY_STRING) {
-            return rlx_redis_nonsense(conn, "a key is no text", why);
-        }
-        keys[i].text = found->element[i]->str;
-        keys[i].len = found->element[i]->len;
-    }
-    return delete_keys(store, conn, keys, (int)found->elements, deadline, why,
-                       ptemp);
-}
-
-/** One step of SCAN. The cursor is brought on; "0" is the end. */
-static apr_status_t forget_some(rlx_storage_t *store, rlx_redis_conn_t *conn,
-                                char cursor[24], const char *pattern,
-                                rlx_usec_t deadline, rlx_redis_why_t *why,
-                                apr_pool_t *ptemp)
-{
-    const char *part[] = { "SCAN", cursor, "MATCH", pattern, "COUNT",
-                           SCAN_COUNT };
-    size_t len[] = { 4, strlen(cursor), 5, strlen(pattern), 5,
-                     strlen(SCAN_COUNT) };
-    rlx_redis_command_t command = { 6, part, len };
-    redisReply *reply;
-    apr_status_t status = ask(store, conn, &command, deadline,
-                              REDIS_REPLY_ARRAY, &reply, why);
-
-    if (status != APR_SUCCESS) {
-        return status;
-    }
-    if (reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING
-        || reply->element[0]->len > 20
-        || reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        status = rlx_redis_nonsense(conn, "no cursor and keys", why);
-    }
-    else {
-        apr_cpystrn(cursor, reply->element[0]->str, 24);
-        status = delete_found(store, conn, reply->element[1], deadline, why,
-                              ptemp);
-    }
-    freeReplyObject(reply);
-    return status;
-}
-
-static apr_status_t redis_forget_all(rlx_storage_t *store, const char *prefix,
-                                     size_t len, apr_pool_t *ptemp)
-{
-    const char *pattern = rlx_redis_key_pattern(prefix, len, ptemp);
-    rlx_usec_t end = rlx_redis_clock() + FORGET_ALL_USEC;
-    char cursor[24] = "0";
-    rlx_redis_conn_t *conn;
-    rlx_redis_why_t why;
-    apr_pool_t *step;
-    apr_status_t status = rlx_redis_pool_take(
-        store->pool, &conn, rlx_redis_clock() + store->settings.timeout_usec,
-        &why);
-
-    if (status != APR_SUCCESS) {
-        return failed(store, status, &why);
-    }
-    apr_pool_create(&step, ptemp);
-    do {
-        /* Each step has the time of a call. */
-        status = forget_some(store, conn, cursor, pattern,
-                             rlx_redis_clock()
-                             + 2 * store->settings.timeout_usec, &why, step);
-        apr_pool_clear(step);
-        if (status == APR_SUCCESS && rlx_redis_clock() > end) {
-            rlx_redis_why(&why, "it has more keys than could be gone through "
-                          "in %d seconds", FORGET_ALL_USEC / 1000000);
-            status = APR_TIMEUP;
-        }
-    } while (status == APR_SUCCESS && strcmp(cursor, "0"));
-    apr_pool_destroy(step);
-    rlx_redis_pool_give(store->pool, conn);
-    return status == APR_SUCCESS ? status : failed(store, status, &why);
-}
-
-/** The number after a name in the text of INFO; 0 if it is not there. */
-static apr_uint64_t info_number(const redisReply *info, const char *name)
-{
-    const char *at = strstr(info->str, name);
-
-    return at ? (apr_uint64_t)apr_strtoi64(at + strlen(name), NULL, 10) : 0;
-}
-
-static apr_status_t read_figures(rlx_storage_t *store, rlx_redis_conn_t *conn,
-                                 rlx_usec_t deadline,
-                                 rlx_storage_figures_t *figures,
-                                 rlx_redis_why_t *why)
-{
-    const char *info_part[] = { "INFO", "everything" };
-    size_t info_len[] = { 4, 10 };
-    rlx_redis_command_t info = { 2, info_part, info_len };
-    const char *size_part[] = { "DBSIZE" };
-    size_t size_len[] = { 6 };
-    rlx_redis_command_t size = { 1, size_part, size_len };
-    redisReply *reply;
-    apr_status_t status = ask(store, conn, &size, deadline,
-                              REDIS_REPLY_INTEGER, &reply, why);
-
-    if (status != APR_SUCCESS) {
-        return status;
-    }
-    figures->keys_used = (apr_uint64_t)reply->integer;
-    freeReplyObject(reply);
-    status = ask(store, conn, &info, deadline, REDIS_REPLY_STRING, &reply,
-                 why);
-    if (status == APR_SUCCESS) {
-        figures->size_bytes = info_number(reply, "\nused_memory:");
-        figures->evictions = info_number(reply, "\nevicted_keys:");
-        freeReplyObject(reply);
-    }
-    return status;
-}
-
-static apr_status_t redis_figures(rlx_storage_t *store, rlx_usec_t now,
-                                  rlx_storage_figures_t *figures,
-                                  apr_pool_t *ptemp)
-{
-    rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
-    rlx_redis_conn_t *conn;
-    rlx_redis_why_t why;
-    apr_status_t status = rlx_redis_pool_take(store->pool, &conn, deadline,
-                                              &why);
-
-    memset(figures, 0, sizeof(*figures));
-    if (status == APR_SUCCESS) {
-        status = read_figures(store, conn, deadline, figures, &why);
-        rlx_redis_pool_give(store->pool, conn);
-    }
-    figures->healthy = status == APR_SUCCESS;
-    figures->state = figures->healthy ? "in Redis"
-                                      : apr_pstrdup(ptemp, why.text);
-    return APR_SUCCESS;
+    return rlx_redis_decide(store, RLX_REDIS_LOOK, counters, n, now, verdicts,
+                            ptemp);
 }
 
 const rlx_storage_provider_t rlx_redis_provider = {
@@ -551,10 +151,10 @@ const rlx_storage_provider_t rlx_redis_provider = {
     .child_init = redis_child_init,
     .decide = redis_decide,
     .look = redis_look,
-    .give_back = redis_give_back,
-    .forget = redis_forget,
-    .forget_all = redis_forget_all,
-    .figures = redis_figures,
+    .give_back = rlx_redis_give_back,
+    .forget = rlx_redis_forget,
+    .forget_all = rlx_redis_forget_all,
+    .figures = rlx_redis_figures,
     .trouble = redis_trouble,
 };
 

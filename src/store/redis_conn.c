@@ -235,7 +235,7 @@ apr_status_t rlx_redis_refused(rlx_redis_conn_t *conn,
                                const redisReply *reply, rlx_redis_why_t *why)
 {
     static const char *const fatal[] = {
-        "NOAUTH", "READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"
+        "NOAUTH", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"
     };
 
     for (apr_size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
@@ -290,6 +290,39 @@ static apr_status_t log_in_by(rlx_redis_conn_t *conn, int n,
     return status;
 }
 
+/** Sentinels may be slow to hear of a failover, and so may we. */
+static apr_status_t check_role(rlx_redis_conn_t *conn, rlx_usec_t deadline,
+                               rlx_redis_why_t *why)
+{
+    const char *part[] = { "ROLE" };
+    size_t len[] = { 4 };
+    rlx_redis_command_t command = { 1, part, len };
+    redisReply *reply;
+    const redisReply *role;
+    apr_status_t status = rlx_redis_ask(conn, &command, deadline, &reply,
+                                        why);
+
+    if (status != APR_SUCCESS) {
+        return status;
+    }
+    if (reply->type == REDIS_REPLY_ERROR) {
+        status = break_off(conn, rlx_redis_refused(conn, reply, why));
+    }
+    else {
+        role = reply->type == REDIS_REPLY_ARRAY && reply->elements
+               ? reply->element[0] : reply;
+        if (role->type != REDIS_REPLY_STRING) {
+            status = rlx_redis_nonsense(conn, "no role", why);
+        }
+        else if (strcmp(role->str, "master")) {
+            rlx_redis_why(why, "it is a replica");
+            status = break_off(conn, APR_EGENERAL);
+        }
+    }
+    freeReplyObject(reply);
+    return status;
+}
+
 static apr_status_t log_in(rlx_redis_conn_t *conn,
                            const rlx_redis_settings_t *settings,
                            rlx_usec_t deadline, rlx_redis_why_t *why)
@@ -314,6 +347,9 @@ static apr_status_t log_in(rlx_redis_conn_t *conn,
         const char *name[] = { "CLIENT", "SETNAME", settings->client_name };
 
         status = log_in_by(conn, 3, name, deadline, why);
+    }
+    if (status == APR_SUCCESS && settings->wants_master) {
+        status = check_role(conn, deadline, why);
     }
     return status;
 }

@@ -14,27 +14,18 @@
 #ifndef RLX_STORE_REDIS_CONN_H
 #define RLX_STORE_REDIS_CONN_H
 
+#include "store/redis_place.h"
 #include "store/redis_uri.h"
 
 #include <hiredis/hiredis.h>
 
-/** The longest address as text, and a sentence about what went wrong. */
-#define RLX_REDIS_ADDRESS_MAX 64
-#define RLX_REDIS_WHY_MAX     200
+/** A sentence about what went wrong. */
+#define RLX_REDIS_WHY_MAX 200
 
 /** What went wrong, for people; no secret in it. */
 typedef struct rlx_redis_why_t {
     char text[RLX_REDIS_WHY_MAX];
 } rlx_redis_why_t;
-
-/** Where a server is. */
-typedef struct rlx_redis_place_t {
-    /** A numeric address, or "" with a socket's path. */
-    char address[RLX_REDIS_ADDRESS_MAX];
-    int port;
-    /** Or NULL. */
-    const char *path;
-} rlx_redis_place_t;
 
 /** A command: its parts. */
 typedef struct rlx_redis_command_t {

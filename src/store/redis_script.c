@@ -171,7 +171,7 @@ void rlx_redis_give_back_command(rlx_redis_command_t *command,
     }
 }
 
-apr_status_t rlx_redis_run(rlx_redis_conn_t *conn,
+apr_status_t rlx_redis_try(rlx_redis_conn_t *conn,
                            rlx_redis_command_t *command,
                            const rlx_redis_script_t *script,
                            rlx_usec_t deadline, redisReply **reply,
@@ -186,10 +186,6 @@ apr_status_t rlx_redis_run(rlx_redis_conn_t *conn,
         command->part[1] = script->text;
         command->len[1] = script->len;
         status = rlx_redis_ask(conn, command, deadline, reply, why);
-    }
-    if (status == APR_SUCCESS && (*reply)->type == REDIS_REPLY_ERROR) {
-        status = rlx_redis_refused(conn, *reply, why);
-        freeReplyObject(*reply);
     }
     return status;
 }

@@ -62,9 +62,9 @@ void rlx_redis_give_back_command(rlx_redis_command_t *command,
  * Run a command that one of the above made; one that the server does not know
  * is sent as a whole.
  * @param script which of the scripts it is for
- * @return as rlx_redis_ask(); an error reply is an error, too, and no reply
+ * @return as rlx_redis_ask()
  */
-apr_status_t rlx_redis_run(rlx_redis_conn_t *conn,
+apr_status_t rlx_redis_try(rlx_redis_conn_t *conn,
                            rlx_redis_command_t *command,
                            const rlx_redis_script_t *script,
                            rlx_usec_t deadline, redisReply **reply,

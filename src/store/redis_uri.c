@@ -13,6 +13,7 @@
 #include <apr_strings.h>
 
 #define PORT_DEFAULT       6379
+#define SENTINEL_DEFAULT   26379
 #define TIMEOUT_DEFAULT_MS 50
 #define TIMEOUT_MAX_MS     10000
 #define POOL_DEFAULT       32
@@ -221,11 +222,90 @@ static const char *parse_unix(rlx_redis_settings_t *settings, const char *text,
     return rlx_redis_db_parse(query + 4, &settings->db, p);
 }
 
+/** host[:port],host[:port] */
+static const char *parse_hosts(rlx_redis_settings_t *settings, char *text,
+                               int port, apr_pool_t *p)
+{
+    char *next;
+
+    for (; text; text = next) {
+        rlx_redis_host_t *host = &settings->hosts[settings->hosts_n];
+        const char *error;
+
+        next = strchr(text, ',');
+        if (next) {
+            *next++ = '\0';
+        }
+        if (settings->hosts_n == RLX_REDIS_HOSTS_MAX) {
+            return apr_psprintf(p, "there are more than %d hosts; two or three "
+                                "are enough, for these tell the others",
+                                RLX_REDIS_HOSTS_MAX);
+        }
+        host->port = port;
+        error = rlx_redis_host_parse(text, &host->name, &host->port, p);
+        if (error) {
+            return error;
+        }
+        settings->hosts_n++;
+    }
+    return NULL;
+}
+
+/** host[:port],host[:port]/service[?db=n] */
+static const char *parse_sentinel(rlx_redis_settings_t *settings,
+                                  const char *text, apr_pool_t *p)
+{
+    const char *slash = strchr(text, '/');
+    const char *query = strchr(text, '?');
+
+    settings->kind = RLX_REDIS_SENTINEL;
+    settings->wants_master = 1;
+    if (!slash || !slash[1] || slash[1] == '?' || (query && query < slash)) {
+        return "the name of the service is missing, which stands after the "
+               "sentinels, as in redis+sentinel://host1,host2/mymaster";
+    }
+    settings->service = query ? apr_pstrmemdup(p, slash + 1,
+                                               query - slash - 1)
+                              : slash + 1;
+    if (!is_host(settings->service, "-._")) {
+        return "the name of the service has letters, digits and - . _ alone; "
+               "a database stands after it, as in /mymaster?db=1";
+    }
+    if (query && strncmp(query, "?db=", 4)) {
+        return "after the service only ?db= may stand, as in "
+               "redis+sentinel://host1,host2/mymaster?db=1";
+    }
+    if (query) {
+        const char *error = rlx_redis_db_parse(query + 4, &settings->db, p);
+
+        if (error) {
+            return error;
+        }
+    }
+    return parse_hosts(settings, apr_pstrmemdup(p, text, slash - text),
+                       SENTINEL_DEFAULT, p);
+}
+
+/** host[:port],host[:port][/] */
+static const char *parse_cluster(rlx_redis_settings_t *settings,
+                                 const char *text, apr_pool_t *p)
+{
+    apr_size_t len = strcspn(text, "/?#");
+
+    settings->kind = RLX_REDIS_CLUSTER;
+    if (text[len] && strcmp(text + len, "/") && strcmp(text + len, "/0")) {
+        return "nothing stands after the hosts; a cluster has database 0 "
+               "alone, and options stand after the URI";
+    }
+    return parse_hosts(settings, apr_pstrmemdup(p, text, len), PORT_DEFAULT,
+                       p);
+}
+
 const char *rlx_redis_uri_parse(rlx_redis_settings_t *settings,
                                 const char *uri, apr_pool_t *p)
 {
     const char *colon = strchr(uri, ':');
-    const char *rest, *error;
+    const char *rest, *error, *plus;
     char *scheme;
 
     if (!colon || strncmp(colon, "://", 3)) {
@@ -240,8 +320,13 @@ const char *rlx_redis_uri_parse(rlx_redis_settings_t *settings,
         *c = apr_tolower(*c);
     }
     settings->is_tls = !strcmp(scheme, "rediss") || !strcmp(scheme, "valkeys");
-    return strchr(scheme, '+') ? parse_unix(settings, rest, p)
-                               : parse_tcp(settings, rest, p);
+    plus = strchr(scheme, '+');
+    if (!plus) {
+        return parse_tcp(settings, rest, p);
+    }
+    return !strcmp(plus, "+sentinel") ? parse_sentinel(settings, rest, p)
+           : !strcmp(plus, "+cluster") ? parse_cluster(settings, rest, p)
+                                       : parse_unix(settings, rest, p);
 }
 
 /*
@@ -323,6 +408,23 @@ static const char *set_client_name(rlx_redis_settings_t *settings,
     return NULL;
 }
 
+/** The value is a secret, and never shown. */
+static const char *set_sentinel_password(rlx_redis_settings_t *settings,
+                                         const char *value, apr_pool_t *p)
+{
+    settings->sentinel_password = value;
+    return *value ? NULL : "sentinel_password= is empty; leave it out where "
+                           "the sentinels want none";
+}
+
+static const char *set_sentinel_user(rlx_redis_settings_t *settings,
+                                     const char *value, apr_pool_t *p)
+{
+    settings->sentinel_user = value;
+    return *value ? NULL : "sentinel_user= is empty; leave it out where the "
+                           "sentinels' password belongs to no user";
+}
+
 /** The options and who sets them. */
 static const struct {
     const char *name;
@@ -335,6 +437,8 @@ static const struct {
     { "store_keys", set_store_keys },
     { "log_max", set_log_max },
     { "client_name", set_client_name },
+    { "sentinel_password", set_sentinel_password },
+    { "sentinel_user", set_sentinel_user },
 };
 
 #define REDIS_OPTIONS (sizeof(redis_options) / sizeof(redis_options[0]))
@@ -357,7 +461,7 @@ const char *rlx_redis_option_set(rlx_redis_settings_t *settings,
                         names);
 }
 
-const char *rlx_redis_settings_check(const rlx_redis_settings_t *settings,
+const char *rlx_redis_settings_check(rlx_redis_settings_t *settings,
                                      apr_pool_t *p)
 {
     if (settings->connect_usec > settings->timeout_usec) {
@@ -365,6 +469,21 @@ const char *rlx_redis_settings_check(const rlx_redis_settings_t *settings,
                             "which holds for connecting and asking together",
                             (int)(settings->connect_usec / 1000),
                             (int)(settings->timeout_usec / 1000));
+    }
+    if (settings->kind != RLX_REDIS_SENTINEL
+        && (settings->sentinel_password || settings->sentinel_user)) {
+        return apr_psprintf(p, "sentinel_%s= is for redis+sentinel:// alone; "
+                            "what a server wants stands in the URI, as in "
+                            "redis://user:password@host",
+                            settings->sentinel_password ? "password"
+                                                        : "user");
+    }
+    if (settings->sentinel_user && !settings->sentinel_password) {
+        return "sentinel_user= needs sentinel_password=";
+    }
+    /* Where there are others to be asked, one must not take all the time. */
+    if (settings->kind != RLX_REDIS_SINGLE && !settings->connect_usec) {
+        settings->connect_usec = settings->timeout_usec / 2;
     }
     return NULL;
 }

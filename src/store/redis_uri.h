@@ -10,8 +10,38 @@
 
 #include "ratelimit_storage.h"
 
+/** What a URI leads to. */
+typedef enum {
+    /** One server. */
+    RLX_REDIS_SINGLE,
+    /** The master that sentinels name. */
+    RLX_REDIS_SENTINEL,
+    /** The servers of a cluster. */
+    RLX_REDIS_CLUSTER
+} rlx_redis_kind_e;
+
+/** The most hosts that a URI may name. */
+#define RLX_REDIS_HOSTS_MAX 32
+
+/** A host of a URI: a name or an address without brackets. */
+typedef struct rlx_redis_host_t {
+    const char *name;
+    int port;
+} rlx_redis_host_t;
+
 /** What is set. Lives as long as the configuration; no one writes to it. */
 typedef struct rlx_redis_settings_t {
+    rlx_redis_kind_e kind;
+    /** The sentinels, or servers of the cluster to begin with. */
+    rlx_redis_host_t hosts[RLX_REDIS_HOSTS_MAX];
+    int hosts_n;
+    /** What the sentinels call the master. */
+    const char *service;
+    /** Of the sentinels; NULL: none. */
+    const char *sentinel_user;
+    const char *sentinel_password;
+    /** Not 0: who connects makes sure that it is a master. */
+    int wants_master;
     /** A name or an address without brackets; NULL with a socket's path. */
     const char *host;
     int port;
@@ -39,8 +69,8 @@ typedef struct rlx_redis_settings_t {
 void rlx_redis_settings_init(rlx_redis_settings_t *settings);
 
 /**
- * Read a URI of one server: redis:, rediss: or redis+unix:, or the same with
- * valkey.
+ * Read a URI: redis:, rediss:, redis+unix:, redis+sentinel: or redis+cluster:,
+ * or the same with valkey.
  * @return NULL, or a sentence that names the bad part and what would do,
  *         without user and password
  */
@@ -77,8 +107,9 @@ const char *rlx_redis_option_set(rlx_redis_settings_t *settings,
                                  const char *name, const char *value,
                                  apr_pool_t *p);
 
-/** Check what options say together. NULL, or a sentence. */
-const char *rlx_redis_settings_check(const rlx_redis_settings_t *settings,
+/** Check what options say together, and fill in what follows from it. NULL,
+ *  or a sentence. */
+const char *rlx_redis_settings_check(rlx_redis_settings_t *settings,
                                      apr_pool_t *p);
 
 #endif /* RLX_STORE_REDIS_URI_H */

@@ -22,7 +22,7 @@
 
 static int charged[MANY];
 static int room;
-static int calls, fails_at, is_down, largest;
+static int calls, fails_at, is_down, is_partly_down, largest;
 
 struct rlx_storage_t {
     int unused;
@@ -35,6 +35,9 @@ static rlx_verdict_t verdicts[MANY];
 static apr_status_t begin(int n)
 {
     largest = n > largest ? n : largest;
+    if (is_partly_down) {
+        return APR_EAGAIN;
+    }
     return ++calls == fails_at || is_down ? APR_ECONNREFUSED : APR_SUCCESS;
 }
 
@@ -336,6 +339,15 @@ static void guard(void)
     is_int(changes, 3, "three lines in all");
     ok(!store->provider->figures(store->instance, NOON, &figures, pool)
        && figures.healthy, "figures say that it is well");
+
+    /* One of many servers fails: the others are worth asking. */
+    is_partly_down = 1;
+    calls = 0;
+    ok(ask_at(store, NOON + 4 * SECOND) == APR_EAGAIN, "a part fails");
+    is_partly_down = 0;
+    ok(!ask_at(store, NOON + 4 * SECOND), "all else is asked");
+    is_int(calls, 1, "at once");
+    is_int(changes, 3, "which is the storage's own to tell");
 
     is_down = 1;
     ok(store->provider->child_init(store->instance, pool), "no child_init");

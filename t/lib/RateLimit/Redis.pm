@@ -22,7 +22,7 @@ use IO::Socket::INET ();
 use POSIX qw(WNOHANG);
 use Scalar::Util qw(weaken);
 use Time::HiRes qw(sleep time);
-use RateLimit::Place qw(public_tempdir free_port);
+use RateLimit::Place qw(public_tempdir free_port port_is_free);
 
 my %running;
 my $owner = $$;
@@ -31,6 +31,7 @@ my $owner = $$;
 #   conf   lines of redis.conf, in one text
 #   name   of the program (redis-server); args, what it is given first
 #   clock  a RateLimit::Httpd with faketime
+#   bus    1: the port 10000 above is free, too
 sub start {
     my ($class, %arg) = @_;
     my $why;
@@ -46,7 +47,16 @@ sub start {
 sub prepare {
     my ($class, %arg) = @_;
     return bless { arg => \%arg, dir => public_tempdir('redis'),
-                   port => free_port() }, $class;
+                   port => $arg{bus} ? _port_with_bus() : free_port() }, $class;
+}
+
+# Of a cluster: its servers talk to each other on a port 10000 above.
+sub _port_with_bus {
+    for (1 .. 200) {
+        my $port = free_port();
+        return $port if port_is_free($port + 10_000);
+    }
+    die "no free port with a free one 10000 above\n";
 }
 
 sub port     { $_[0]{port} }
