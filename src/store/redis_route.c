@@ -123,8 +123,8 @@ typedef enum {
     /** It names another server, this once or from now on. */
     ASK,
     MOVED,
-    /** Its cluster is not whole: nothing was done. */
-    CLUSTER_DOWN,
+    /** Nobody has the slot: nothing was done. */
+    LACKING,
     /** Some of the keys are elsewhere: nothing was done. */
     APART
 } outcome_e;
@@ -151,7 +151,8 @@ static void read_error(rlx_redis_conn_t *conn, answer_t *answer)
     answer->is_unfit = conn->is_broken;
     answer->outcome = turn == RLX_REDIS_MOVED ? MOVED
         : turn == RLX_REDIS_ASK ? ASK
-        : rlx_redis_is_error(answer->reply, "CLUSTERDOWN") ? CLUSTER_DOWN
+        : rlx_redis_is_error(answer->reply, "CLUSTERDOWN")
+          && strstr(answer->reply->str, "slot not served") ? LACKING
         : rlx_redis_is_error(answer->reply, "TRYAGAIN") ? APART : REFUSED;
 }
 
@@ -293,7 +294,8 @@ static apr_status_t run_at_master(rlx_redis_route_t *route,
  * The servers of a cluster
  */
 
-/** A server of the cluster did not answer: all children know. */
+/** A server of the cluster did not answer, or has no part in it now: all
+ *  children know. */
 static void note_failure(const rlx_redis_route_t *route,
                          rlx_breaker_t *breaker, const char *who,
                          rlx_breaker_ticket_t ticket, rlx_usec_t now,
@@ -478,8 +480,7 @@ static int go_on(way_t *way)
         answer->status = status;
         answer->why = why;
     }
-    else if (answer->outcome == CLUSTER_DOWN
-             && strstr(answer->reply->str, "slot not served")) {
+    else if (answer->outcome == LACKING) {
         answer->status = lack(way->route, way->call, &answer->why);
     }
     return 0;
