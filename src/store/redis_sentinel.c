@@ -2,8 +2,10 @@
 
 /*
  * The master of a service. It is asked for when something went wrong with the
- * one that was known, or when another child found another: never for each
- * request, and never by two threads of a child at once.
+ * one that was known, when another child found another, and else once in a
+ * second: a master that was replaced without being down goes on taking calls
+ * for some ten seconds, until the sentinels make it a replica, and what it
+ * counts is lost then. Never by two threads of a child at once.
  */
 
 #if RLX_HAVE_HIREDIS
@@ -13,6 +15,11 @@
 #include <apr_strings.h>
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
+
+/** How often sentinels are asked though nothing is wrong; and when they are
+ *  again if none of them answers then. */
+#define CHECK_EVERY_USEC (1 * 1000000)
+#define CHECK_LATER_USEC (10 * 1000000)
 
 struct rlx_redis_sentinel_t {
     const rlx_redis_settings_t *settings;
@@ -36,6 +43,8 @@ struct rlx_redis_sentinel_t {
     /** How often they were asked, and why in vain. */
     unsigned int asked;
     rlx_redis_why_t why;
+    /** When they are asked again. */
+    rlx_usec_t check_at;
     uint32_t news;
 };
 
@@ -208,6 +217,9 @@ static apr_status_t renew(rlx_redis_sentinel_t *sentinel, int is_told,
     sentinel->is_asking = 0;
     sentinel->asked++;
     sentinel->why = why;
+    sentinel->check_at = rlx_redis_clock()
+                         + (status == APR_SUCCESS ? CHECK_EVERY_USEC
+                                                  : CHECK_LATER_USEC);
     if (status == APR_SUCCESS) {
         sentinel->is_doubted = 0;
         sentinel->first = first;
@@ -257,6 +269,10 @@ apr_status_t rlx_redis_sentinel_find(rlx_redis_sentinel_t *sentinel,
         sentinel->is_doubted = 1;
         status = sentinel->is_asking ? wait_for_it(sentinel, deadline)
                                      : renew(sentinel, is_told, deadline);
+    }
+    else if (!sentinel->is_asking && rlx_redis_clock() > sentinel->check_at) {
+        /* If nobody tells, what is known will do. */
+        renew(sentinel, 0, deadline - (deadline - rlx_redis_clock()) / 2);
     }
     *turn = sentinel->turn;
     if (status != APR_SUCCESS) {

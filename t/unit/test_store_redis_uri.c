@@ -84,6 +84,26 @@ static const char *const bad[][2] = {
     { "redis://%zzSeCrEt:x@h", "two hex digits" },
     { "redis://u:SeCrEt@h:x", "port is not a number" },
     { "redis://u:SeC/rEt@", "host is missing" },
+    { "redis+sentinel://a", "name of the service is missing" },
+    { "redis+sentinel://a/", "name of the service is missing" },
+    { "redis+sentinel://a/?db=1", "name of the service is missing" },
+    { "redis+sentinel://a?db=1/x", "name of the service is missing" },
+    { "redis+sentinel://a/m/1", "/mymaster?db=1" },
+    { "redis+sentinel://a/m m", "letters, digits" },
+    { "redis+sentinel://a/m?x=1", "only ?db=" },
+    { "redis+sentinel://a/m?db=x", "database is not a number" },
+    { "redis+sentinel:///m", "host is missing" },
+    { "redis+sentinel://a,,b/m", "host is missing" },
+    { "redis+sentinel://a:0,b/m", "port is not a number" },
+    { "redis+sentinel://u:SeCrEt@a:x/m", "port is not a number" },
+    { "redis+sentinel://SeCrEt@a/m", "no colon" },
+    { "redis+cluster://", "host is missing" },
+    { "redis+cluster://a,", "host is missing" },
+    { "redis+cluster://a/1", "database 0 alone" },
+    { "redis+cluster://a?db=0", "database 0 alone" },
+    { "redis+cluster://a,b:65536", "port is not a number" },
+    { "redis+cluster://a,b,c,d,e,f,g,h,a,b,c,d,e,f,g,h,a,b,c,d,e,f,g,h,a,b,c,"
+      "d,e,f,g,h,i", "more than 32 hosts" },
     { "redis+unix://run/r.sock", "begins with a slash" },
     { "redis+unix://", "begins with a slash" },
     { "redis+unix:///r%", "two hex digits" },
@@ -104,6 +124,71 @@ static void test_bad(const char *uri, const char *word, apr_pool_t *p)
        "  without the password");
 }
 
+/* --- more than one host ------------------------------------------------- */
+
+typedef struct many_t {
+    const char *uri;
+    rlx_redis_kind_e kind;
+    /* As in "a:1 b:2". */
+    const char *hosts;
+    const char *service;
+    const char *password;
+    int db;
+} many_t;
+
+static const many_t many[] = {
+    { "redis+sentinel://a/mymaster", RLX_REDIS_SENTINEL, "a:26379", "mymaster",
+      NULL, 0 },
+    { "valkey+sentinel://u:p@a:1,b,[::1]:3/my-m.a_s?db=4", RLX_REDIS_SENTINEL,
+      "a:1 b:26379 ::1:3", "my-m.a_s", "p", 4 },
+    { "Redis+Cluster://10.0.0.1", RLX_REDIS_CLUSTER, "10.0.0.1:6379", NULL,
+      NULL, 0 },
+    { "valkey+cluster://:p@a:7000,b:7001,c/", RLX_REDIS_CLUSTER,
+      "a:7000 b:7001 c:6379", NULL, "p", 0 },
+    { "redis+cluster://a,b/0", RLX_REDIS_CLUSTER, "a:6379 b:6379", NULL, NULL,
+      0 },
+};
+
+static void test_many(const many_t *m, apr_pool_t *p)
+{
+    rlx_redis_settings_t s;
+    const char *hosts = NULL;
+    int i;
+
+    rlx_redis_settings_init(&s);
+    is_str(rlx_redis_uri_parse(&s, m->uri, p), NULL, m->uri);
+    for (i = 0; i < s.hosts_n; ++i) {
+        hosts = apr_psprintf(p, "%s%s%s:%d", hosts ? hosts : "",
+                             hosts ? " " : "", s.hosts[i].name,
+                             s.hosts[i].port);
+    }
+    is_str(hosts, m->hosts, "  hosts");
+    is_str(s.service, m->service, "  service");
+    is_str(s.password, m->password, "  password");
+    ok(s.kind == m->kind && s.db == m->db, "  kind %d, db %d", (int)s.kind,
+       s.db);
+    is_str(rlx_redis_settings_check(&s, p), NULL, "  goes together");
+    is_int(s.connect_usec, 25000, "  half of the time for a connection");
+}
+
+static void test_sentinel_options(apr_pool_t *p)
+{
+    rlx_redis_settings_t s;
+    const char *error;
+
+    rlx_redis_settings_init(&s);
+    rlx_redis_uri_parse(&s, "redis+sentinel://a/m", p);
+    ok(!rlx_redis_option_set(&s, "sentinel_user", "u", p), "a sentinel's user");
+    error = rlx_redis_settings_check(&s, p);
+    ok(error && strstr(error, "needs sentinel_password="), "%s", error);
+    ok(!rlx_redis_option_set(&s, "sentinel_password", "SeCrEt", p)
+       && !rlx_redis_settings_check(&s, p), "and password");
+    s.kind = RLX_REDIS_CLUSTER;
+    error = rlx_redis_settings_check(&s, p);
+    ok(error && strstr(error, "redis+sentinel:// alone")
+       && !strstr(error, "SeC"), "%s", error);
+}
+
 static const char *const bad_options[][3] = {
     { "timeout", "0", "milliseconds" },
     { "timeout", "10001", "milliseconds" },
@@ -117,6 +202,8 @@ static const char *const bad_options[][3] = {
     { "store_keys", "no", "neither hashed nor plain" },
     { "client_name", "a b", "client_name=a b" },
     { "client_name", "", "client_name=" },
+    { "sentinel_password", "", "sentinel_password= is empty" },
+    { "sentinel_user", "", "sentinel_user= is empty" },
     { "size", "1M", "no option \"size\"; it has timeout=" },
 };
 
@@ -164,7 +251,11 @@ int main(void)
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i) {
         test_bad(bad[i][0], bad[i][1], p);
     }
+    for (i = 0; i < sizeof(many) / sizeof(many[0]); ++i) {
+        test_many(&many[i], p);
+    }
     test_options(p);
+    test_sentinel_options(p);
     apr_pool_destroy(p);
     apr_terminate();
     return tap_done();
