@@ -28,6 +28,8 @@ sub location {
     my $limits = join '', map {
         my $s = $_;
         (location("$s/one", qq(RateLimit "3 per 10 seconds" strategy=$s)),
+         location("$s/back", qq(RateLimit "4/30 seconds" strategy=$s )
+                  . 'deduct_when="%{REQUEST_STATUS} == 404" reserve=on'),
          map { location("$s/$_", "RateLimitCharge $_",
                         qq(RateLimit "2/second; 5/10 seconds; 7/minute" )
                         . "strategy=$s")
@@ -47,7 +49,9 @@ $limits
 END
     $redis->launch(clock => $h);
     my @clients = ($h->client, $h->client(2));
-    my @paths = map { my $s = $_; map { "/$s/$_" } 'one', @modes } @strategies;
+    my @paths = map { my $s = $_; map { "/$s/$_" } 'one', @modes,
+                qw(back/no back/yes) } @strategies;
+    $h->write("$_/back/yes", "x\n") for @strategies; # 200: it is given back
     srand 20270115;
     my ($asked, $different, %codes) = (0, 0);
     for (1 .. 800) {
@@ -125,7 +129,7 @@ END
 {
     my $redis = RateLimit::Redis->start(conf => <<'END');
 user default off
-user web on >wrdPss7 resetchannels ~rlx:* +@connection +evalsha +eval +time +get +set +del +llen +lindex +rpush +rpop +ltrim +pexpire
+user web on >wrdPss7 resetchannels ~rlx:* +evalsha +eval +time +get +set +del +llen +lindex +rpush +rpop +ltrim +pexpire
 END
     my $uri = $redis->uri =~ s{//}{//web:wrdPss7@}r;
     my $h = RateLimit::Httpd->start(conf => <<"END");
@@ -143,7 +147,6 @@ END
     }
     unlike($h->error_log, qr/cannot answer/, 'and no complaint');
     unlike($h->error_log, qr/sEcRetK3y|wrdPss7/, 'no secret in the log');
-    $redis->call('AUTH', 'web', 'wrdPss7');
     $redis->stop;
     my $plain = RateLimit::Redis->start;
     $h->set_conf(<<"END");

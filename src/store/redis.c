@@ -497,9 +497,9 @@ static apr_status_t read_figures(rlx_storage_t *store, rlx_redis_conn_t *conn,
                                  rlx_storage_figures_t *figures,
                                  rlx_redis_why_t *why)
 {
-    const char *info_part[] = { "INFO", "everything" };
-    size_t info_len[] = { 4, 10 };
-    rlx_redis_command_t info = { 2, info_part, info_len };
+    const char *info_part[] = { "INFO" };
+    size_t info_len[] = { 4 };
+    rlx_redis_command_t info = { 1, info_part, info_len };
     const char *size_part[] = { "DBSIZE" };
     size_t size_len[] = { 6 };
     rlx_redis_command_t size = { 1, size_part, size_len };
