@@ -95,6 +95,12 @@ END
     }
 
     # Three limits of different kinds are one call.
+    is($servers[0]->client->get('/gcra-all')->code, 429, 'used up');
+    my $named = $redis->uri =~ s/127\.0\.0\.1/localhost/r;
+    $servers[0]->set_conf($conf =~ s/\Q${\$redis->uri}/$named/r);
+    $servers[0]->graceful;
+    is($servers[0]->client->get('/gcra-all')->code, 429, 'also by a name');
+    unlike($servers[0]->error_log, qr/cannot answer/, 'of the host');
     $servers[0]->set_conf(<<"END");
 RateLimitStorage @{[$redis->unix_uri]} timeout=5000 client_name=web-1
 RateLimitApplication "1000/minute"
