@@ -122,6 +122,12 @@ END
     is($redis->stats->{eval}, 1, 'the script is sent once more');
     unlike($servers[0]->error_log, qr/cannot answer/, 'which is no failure');
 
+    # Connections that Redis has closed meanwhile are not used again.
+    $redis->call(qw(CLIENT KILL TYPE normal SKIPME yes));
+    is($client->get('/')->code, 200, 'after all connections were cut')
+        for 1 .. 4;
+    unlike($servers[0]->error_log, qr/cannot answer/, 'which is none either');
+
     my @keys = $redis->keys_there;
     cmp_ok(scalar @keys, '>', 24, 'keys of all of these');
     is_deeply([grep { $redis->call('PTTL', $_) <= 0 } @keys], [],
