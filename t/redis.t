@@ -28,6 +28,8 @@ sub location {
     my $limits = join '', map {
         my $s = $_;
         (location("$s/one", qq(RateLimit "3 per 10 seconds" strategy=$s)),
+         location("$s/back", qq(RateLimit "4/30 seconds" strategy=$s )
+                  . 'deduct_when="%{REQUEST_STATUS} == 404" reserve=on'),
          map { location("$s/$_", "RateLimitCharge $_",
                         qq(RateLimit "2/second; 5/10 seconds; 7/minute" )
                         . "strategy=$s")
@@ -47,7 +49,9 @@ $limits
 END
     $redis->launch(clock => $h);
     my @clients = ($h->client, $h->client(2));
-    my @paths = map { my $s = $_; map { "/$s/$_" } 'one', @modes } @strategies;
+    my @paths = map { my $s = $_; map { "/$s/$_" } 'one', @modes,
+                qw(back/no back/yes) } @strategies;
+    $h->write("$_/back/yes", "x\n") for @strategies; # 200: it is given back
     srand 20270115;
     my ($asked, $different, %codes) = (0, 0);
     for (1 .. 800) {
@@ -91,6 +95,12 @@ END
     }
 
     # Three limits of different kinds are one call.
+    is($servers[0]->client->get('/gcra-all')->code, 429, 'used up');
+    my $named = $redis->uri =~ s/127\.0\.0\.1/localhost/r;
+    $servers[0]->set_conf($conf =~ s/\Q${\$redis->uri}/$named/r);
+    $servers[0]->graceful;
+    is($servers[0]->client->get('/gcra-all')->code, 429, 'also by a name');
+    unlike($servers[0]->error_log, qr/cannot answer/, 'of the host');
     $servers[0]->set_conf(<<"END");
 RateLimitStorage @{[$redis->unix_uri]} timeout=5000 client_name=web-1
 RateLimitApplication "1000/minute"
@@ -112,6 +122,12 @@ END
     is($redis->stats->{eval}, 1, 'the script is sent once more');
     unlike($servers[0]->error_log, qr/cannot answer/, 'which is no failure');
 
+    # Connections that Redis has closed meanwhile are not used again.
+    $redis->call(qw(CLIENT KILL TYPE normal SKIPME yes));
+    is($client->get('/')->code, 200, 'after all connections were cut')
+        for 1 .. 4;
+    unlike($servers[0]->error_log, qr/cannot answer/, 'which is none either');
+
     my @keys = $redis->keys_there;
     cmp_ok(scalar @keys, '>', 24, 'keys of all of these');
     is_deeply([grep { $redis->call('PTTL', $_) <= 0 } @keys], [],
@@ -125,7 +141,7 @@ END
 {
     my $redis = RateLimit::Redis->start(conf => <<'END');
 user default off
-user web on >wrdPss7 resetchannels ~rlx:* +@connection +evalsha +eval +time +get +set +del +llen +lindex +rpush +rpop +ltrim +pexpire
+user web on >wrdPss7 resetchannels ~rlx:* +evalsha +eval +time +get +set +del +llen +lindex +rpush +rpop +ltrim +pexpire
 END
     my $uri = $redis->uri =~ s{//}{//web:wrdPss7@}r;
     my $h = RateLimit::Httpd->start(conf => <<"END");
@@ -143,7 +159,6 @@ END
     }
     unlike($h->error_log, qr/cannot answer/, 'and no complaint');
     unlike($h->error_log, qr/sEcRetK3y|wrdPss7/, 'no secret in the log');
-    $redis->call('AUTH', 'web', 'wrdPss7');
     $redis->stop;
     my $plain = RateLimit::Redis->start;
     $h->set_conf(<<"END");

@@ -22,6 +22,7 @@ const char *const rlx_redis_schemes[] = {
 #if RLX_HAVE_HIREDIS
 
 #include "store/redis_inside.h"
+#include "store/redis_tls.h"
 
 /*
  * Making
@@ -52,17 +53,17 @@ static const char *redis_create(rlx_storage_t **instance, const char *uri,
         error = rlx_redis_settings_check(settings, pconf);
     }
     if (!error && settings->is_tls) {
-        error = apr_psprintf(pconf, "\"%s\": this build has no TLS, for "
-                             "hiredis %d.%d has none; use redis://, over a "
-                             "tunnel where others could listen",
-                             rlx_store_shown_uri(uri, pconf), HIREDIS_MAJOR,
-                             HIREDIS_MINOR);
+        error = rlx_redis_tls_make(settings, pconf);
+        error = error ? apr_psprintf(pconf, "\"%s\": %s",
+                                     rlx_store_shown_uri(uri, pconf), error)
+                      : NULL;
     }
     if (error) {
         return error;
     }
     store->env = env;
     store->pconf = pconf;
+    store->budget_key = apr_psprintf(pconf, "rlx-redis-%pp", (void *)store);
     rlx_redis_scripts_init(&store->scripts);
     store->route = rlx_redis_route_make(settings, uri,
                                         rlx_store_shown_uri(uri, pconf), env,

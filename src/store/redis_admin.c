@@ -276,9 +276,9 @@ static apr_status_t count_there(rlx_redis_conn_t *conn, void *baton,
     counting_t *counting = baton;
     rlx_usec_t deadline = rlx_redis_clock()
                           + counting->store->settings.timeout_usec;
-    const char *info_part[] = { "INFO", "everything" };
-    size_t info_len[] = { 4, 10 };
-    rlx_redis_command_t info = { 2, info_part, info_len };
+    const char *info_part[] = { "INFO" };
+    size_t info_len[] = { 4 };
+    rlx_redis_command_t info = { 1, info_part, info_len };
     const char *size_part[] = { "DBSIZE" };
     size_t size_len[] = { 6 };
     rlx_redis_command_t size = { 1, size_part, size_len };

@@ -24,6 +24,7 @@ struct rlx_redis_cluster_t {
     const rlx_redis_place_t *seeds;
     int seeds_n;
     rlx_redis_shared_t *shared;
+    rlx_redis_names_t *names;
     /** Guards all below. */
     apr_thread_mutex_t *mutex;
     /** For nodes and their connections; used with the mutex held. */
@@ -74,6 +75,7 @@ apr_status_t rlx_redis_cluster_make(rlx_redis_cluster_t **cluster,
     made->seeds = seeds;
     made->seeds_n = n;
     made->shared = shared;
+    made->names = rlx_redis_names_make();
     made->news = rlx_redis_shared_news(shared);
     memset(made->owner, 0xff, sizeof(made->owner));
     *cluster = made;
@@ -164,11 +166,13 @@ int rlx_redis_cluster_hold_all(rlx_redis_cluster_t *cluster,
 }
 
 /** Where a server is that `by` names. 0: nowhere. */
-static int place_of(const rlx_redis_name_t *name, const rlx_redis_place_t *by,
+static int place_of(const rlx_redis_cluster_t *cluster,
+                    const rlx_redis_name_t *name, const rlx_redis_place_t *by,
                     rlx_redis_place_t *place)
 {
     if (name->len) {
-        return rlx_redis_place_find(name->host, name->len, name->port, place);
+        return rlx_redis_names_find(cluster->names, name->host, name->len,
+                                    name->port, place);
     }
     *place = *by;
     place->port = name->port;
@@ -184,7 +188,7 @@ rlx_redis_node_t *rlx_redis_cluster_hold_named(rlx_redis_cluster_t *cluster,
     rlx_redis_place_t place;
     int i;
 
-    if (!place_of(name, &by->place, &place)) {
+    if (!place_of(cluster, name, &by->place, &place)) {
         return NULL;
     }
     apr_thread_mutex_lock(cluster->mutex);
@@ -243,13 +247,6 @@ static int take_over(rlx_redis_cluster_t *cluster, const told_t *told)
         has_changed |= to != cluster->owner[i];
         cluster->owner[i] = to;
     }
-    /* Those without slots sleep, and need no connections. */
-    for (int i = 0; i < cluster->n && has_changed; i++) {
-        if (!cluster->nodes[i]->is_mapped) {
-            rlx_redis_pool_move(cluster->nodes[i]->pool,
-                                &cluster->nodes[i]->place);
-        }
-    }
     if (!has_holes) {
         __atomic_store_n(&cluster->shared->nobody.state, 0, __ATOMIC_RELEASE);
     }
@@ -257,7 +254,8 @@ static int take_over(rlx_redis_cluster_t *cluster, const told_t *told)
 }
 
 /** Ask on a connection. */
-static apr_status_t ask_on(rlx_redis_conn_t *conn,
+static apr_status_t ask_on(const rlx_redis_cluster_t *cluster,
+                           rlx_redis_conn_t *conn,
                            const rlx_redis_place_t *by, rlx_usec_t deadline,
                            redisReply **reply, told_t *told,
                            rlx_redis_why_t *why)
@@ -276,8 +274,9 @@ static apr_status_t ask_on(rlx_redis_conn_t *conn,
     }
     wrong = rlx_redis_slots_read(*reply, &told->slots);
     for (int i = 0; i < told->slots.n && !wrong; i++) {
-        if (!place_of(&told->slots.nodes[i], by, &told->places[i])) {
-            wrong = "a server's name has no address";
+        if (!place_of(cluster, &told->slots.nodes[i], by, &told->places[i])) {
+            rlx_redis_why(why, "a server's name has no address yet");
+            return APR_EGENERAL;
         }
     }
     return wrong ? rlx_redis_nonsense(conn, wrong, why) : APR_SUCCESS;
@@ -297,7 +296,7 @@ static apr_status_t ask_one(const rlx_redis_cluster_t *cluster,
                                             deadline, &own);
 
     if (status == APR_SUCCESS) {
-        status = ask_on(conn, place, deadline, &reply, told, &own);
+        status = ask_on(cluster, conn, place, deadline, &reply, told, &own);
         rlx_redis_close(conn);
         if (reply) {
             freeReplyObject(reply);

@@ -24,6 +24,55 @@
 
 #include "store/redis_batch.h"
 
+/** The time that the calls of one request take together. */
+typedef struct budget_t {
+    rlx_usec_t left;
+} budget_t;
+
+/** A call within it. */
+typedef struct timed_t {
+    budget_t *budget;
+    rlx_usec_t begin;
+    rlx_usec_t deadline;
+} timed_t;
+
+/** Begin a call. A request's calls are known by its pool. */
+static timed_t begin_call(const rlx_storage_t *store, apr_pool_t *ptemp)
+{
+    timed_t timed;
+    void *found = NULL;
+
+    apr_pool_userdata_get(&found, store->budget_key, ptemp);
+    timed.budget = found;
+    if (!found) {
+        timed.budget = apr_palloc(ptemp, sizeof(*timed.budget));
+        timed.budget->left = store->settings.timeout_usec;
+        apr_pool_userdata_setn(timed.budget, store->budget_key, NULL, ptemp);
+    }
+    timed.begin = rlx_redis_clock();
+    timed.deadline = timed.begin + timed.budget->left;
+    return timed;
+}
+
+/** End it; keeps why it failed. Returns its status. */
+static apr_status_t end_call(rlx_storage_t *store, const timed_t *timed,
+                             apr_status_t status, const rlx_redis_why_t *why)
+{
+    timed->budget->left -= rlx_redis_clock() - timed->begin;
+    return status == APR_SUCCESS ? status
+                                 : rlx_redis_failed(store, status, why);
+}
+
+/** Not 0 if there is time for it. */
+static int has_time(const timed_t *timed, rlx_redis_why_t *why)
+{
+    if (timed->budget->left <= 0) {
+        rlx_redis_why(why, "earlier calls of the request took all its time");
+        return 0;
+    }
+    return 1;
+}
+
 /** A call that decides. */
 typedef struct deciding_t {
     rlx_storage_t *store;
@@ -144,24 +193,26 @@ apr_status_t rlx_redis_give_back(rlx_storage_t *store,
                                  rlx_usec_t charged_at, rlx_usec_t now,
                                  apr_pool_t *ptemp)
 {
-    rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
+    timed_t timed = begin_call(store, ptemp);
     apr_status_t result = APR_SUCCESS;
     rlx_redis_batch_t batch;
     rlx_redis_why_t why, first;
 
     batch_of_charged(&batch, store, counters, n, ptemp);
+    if (batch.groups_n && !has_time(&timed, &first)) {
+        return end_call(store, &timed, APR_TIMEUP, &first);
+    }
     for (int i = 0; i < batch.groups_n; i++) {
         apr_status_t status = give_back_group(store, &batch, &batch.groups[i],
-                                              charged_at, now, deadline,
-                                              ptemp, &why);
+                                              charged_at, now,
+                                              timed.deadline, ptemp, &why);
 
         if (status != APR_SUCCESS && result == APR_SUCCESS) {
             result = status;
             first = why;
         }
     }
-    return result == APR_SUCCESS ? result
-                                 : rlx_redis_failed(store, result, &first);
+    return end_call(store, &timed, result, &first);
 }
 
 /** Undo what the first n groups of a call were charged, as far as their
@@ -265,28 +316,40 @@ static apr_status_t decide_groups(deciding_t *d, int mode)
                                        : decide_each(d, mode);
 }
 
+/** All counters of a call, in groups. */
+static void batch_of_all(rlx_redis_batch_t *batch, const rlx_storage_t *store,
+                         const rlx_counter_t *counters, int n, int mode,
+                         apr_pool_t *ptemp)
+{
+    rlx_redis_batch_init(batch);
+    for (int i = 0; i < n; i++) {
+        rlx_redis_batch_add(batch, &counters[i], i,
+                            store->settings.stores_plain, ptemp);
+    }
+    rlx_redis_batch_group(batch, !rlx_redis_route_has_slots(store->route)
+                                 ? RLX_REDIS_WHOLE
+                                 : mode == RLX_CHARGE_IN_ORDER
+                                   ? RLX_REDIS_BY_RUN : RLX_REDIS_BY_SLOT);
+}
+
 apr_status_t rlx_redis_decide(rlx_storage_t *store, int mode,
                               const rlx_counter_t *counters, int n,
                               rlx_usec_t now, rlx_verdict_t *verdicts,
                               apr_pool_t *ptemp)
 {
+    timed_t timed = begin_call(store, ptemp);
     deciding_t d;
     apr_status_t status;
 
     d.store = store;
-    d.deadline = rlx_redis_clock() + store->settings.timeout_usec;
+    d.deadline = timed.deadline;
     d.now = now;
     d.ptemp = ptemp;
     d.is_apart = 0;
-    rlx_redis_batch_init(&d.batch);
-    for (int i = 0; i < n; i++) {
-        rlx_redis_batch_add(&d.batch, &counters[i], i,
-                            store->settings.stores_plain, ptemp);
+    if (!has_time(&timed, &d.why)) {
+        return end_call(store, &timed, APR_TIMEUP, &d.why);
     }
-    rlx_redis_batch_group(&d.batch, !rlx_redis_route_has_slots(store->route)
-                                    ? RLX_REDIS_WHOLE
-                                    : mode == RLX_CHARGE_IN_ORDER
-                                      ? RLX_REDIS_BY_RUN : RLX_REDIS_BY_SLOT);
+    batch_of_all(&d.batch, store, counters, n, mode, ptemp);
     status = decide_groups(&d, mode);
     if (status != APR_SUCCESS && d.is_apart) {
         /* Each key by itself is on one server or the other. */
@@ -296,8 +359,7 @@ apr_status_t rlx_redis_decide(rlx_storage_t *store, int mode,
     for (int i = 0; i < n && status == APR_SUCCESS; i++) {
         verdicts[i] = d.told[d.batch.which[i]];
     }
-    return status == APR_SUCCESS ? status
-                                 : rlx_redis_failed(store, status, &d.why);
+    return end_call(store, &timed, status, &d.why);
 }
 
 #endif /* RLX_HAVE_HIREDIS */

@@ -17,6 +17,8 @@ struct rlx_storage_t {
     rlx_redis_settings_t settings;
     rlx_redis_scripts_t scripts;
     rlx_redis_route_t *route;
+    /** What a request's pool remembers its time by. */
+    const char *budget_key;
     const rlx_storage_env_t *env;
     apr_pool_t *pconf;
     /** Guards the words about the last failure. */

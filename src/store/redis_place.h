@@ -2,7 +2,7 @@
 
 /**
  * @file  redis_place.h
- * @brief Where a Redis server is.
+ * @brief Where a Redis server is, and where the hosts are that it names.
  */
 
 #ifndef RLX_STORE_REDIS_PLACE_H
@@ -18,20 +18,30 @@
 typedef struct rlx_redis_place_t {
     /** A numeric address, or "" with a socket's path. */
     char address[RLX_REDIS_ADDRESS_MAX];
+    /** One more where the first refuses, as 127.0.0.1 beside ::1; or "". */
+    char other[RLX_REDIS_ADDRESS_MAX];
     int port;
     /** Or NULL. */
     const char *path;
 } rlx_redis_place_t;
 
+/** Names of hosts that servers have told of. They are looked up in threads of
+ *  their own, and what was found is remembered. */
+typedef struct rlx_redis_names_t rlx_redis_names_t;
+
+/** Make it. NULL: no memory. Never freed: threads may be at it when the child
+ *  ends. */
+rlx_redis_names_t *rlx_redis_names_make(void);
+
 /**
- * Find the address of a host. A name is looked up as the system does it, which
- * may take as long as its resolver is told to try; an address is taken as it
- * is.
+ * Find the place of a host. An address is taken as it is; of a name what was
+ * found for it last, and it is looked up once more, for who asks next.
+ * Thread-safe; waits for nobody.
  * @param place filled in
- * @return 0 if there is none
+ * @return 0 if it is none, or is not known yet
  */
-int rlx_redis_place_find(const char *host, size_t len, int port,
-                         rlx_redis_place_t *place);
+int rlx_redis_names_find(rlx_redis_names_t *names, const char *host,
+                         size_t len, int port, rlx_redis_place_t *place);
 
 /** Not 0 if two places on the network are the same. */
 int rlx_redis_place_is(const rlx_redis_place_t *a, const rlx_redis_place_t *b);

@@ -12,6 +12,7 @@
 
 #include <apr_strings.h>
 
+#include "store/redis_address.h"
 #include "store/redis_cluster.h"
 #include "store/redis_sentinel.h"
 
@@ -31,6 +32,8 @@ struct rlx_redis_route_t {
     rlx_redis_shared_t *shared;
     /** Of this child: one of these. */
     rlx_redis_pool_t *pool;
+    /** Of a single server; NULL with a socket's path. */
+    rlx_redis_lookup_t *lookup;
     rlx_redis_sentinel_t *sentinel;
     rlx_redis_cluster_t *cluster;
 };
@@ -54,7 +57,8 @@ static void find_place(rlx_redis_route_t *route, const char *host, int port)
 {
     rlx_redis_place_t *place = &route->places[route->n];
 
-    if (rlx_redis_place_find(host, strlen(host), port, place)) {
+    place->port = port;
+    if (rlx_redis_address_find(host, place)) {
         route->n++;
         return;
     }
@@ -96,6 +100,9 @@ apr_status_t rlx_redis_route_child_init(rlx_redis_route_t *route)
                                       route->places, route->n, route->shared,
                                       route->pconf);
     default:
+        if (route->settings->host) {
+            route->lookup = rlx_redis_lookup_make(route->settings->host);
+        }
         return rlx_redis_pool_make(&route->pool, route->settings,
                                    &route->places[0], route->pconf);
     }
@@ -244,12 +251,27 @@ static apr_status_t end(answer_t *answer, rlx_redis_why_t *why)
     return answer->status;
 }
 
+/** The pool of a single server. After a failure the name of its host is
+ *  looked up, and once that is done connections go where it leads. */
+static rlx_redis_pool_t *single_pool(rlx_redis_route_t *route)
+{
+    rlx_redis_place_t place = route->places[0];
+
+    if (route->lookup && rlx_redis_lookup_take(route->lookup, &place)) {
+        rlx_redis_pool_move(route->pool, &place);
+    }
+    return route->pool;
+}
+
 static apr_status_t run_single(rlx_redis_route_t *route,
                                rlx_redis_call_t *call, rlx_redis_why_t *why)
 {
     answer_t answer;
 
-    run_at(route->pool, call, 0, &answer);
+    run_at(single_pool(route), call, 0, &answer);
+    if (answer.status != APR_SUCCESS && route->lookup) {
+        rlx_redis_lookup_begin(route->lookup);
+    }
     return end(&answer, why);
 }
 
@@ -594,7 +616,7 @@ apr_status_t rlx_redis_route_visit(rlx_redis_route_t *route, rlx_usec_t usec,
                : visit_pool(rlx_redis_sentinel_pool(route->sentinel), usec,
                             visit, baton, why);
     default:
-        return visit_pool(route->pool, usec, visit, baton, why);
+        return visit_pool(single_pool(route), usec, visit, baton, why);
     }
 }
 

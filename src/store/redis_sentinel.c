@@ -28,6 +28,7 @@ struct rlx_redis_sentinel_t {
     const rlx_redis_place_t *places;
     int n;
     rlx_redis_shared_t *shared;
+    rlx_redis_names_t *names;
     rlx_redis_pool_t *pool;
     /** Guards all below. */
     apr_thread_mutex_t *mutex;
@@ -68,6 +69,7 @@ apr_status_t rlx_redis_sentinel_make(rlx_redis_sentinel_t **sentinel,
     made->places = places;
     made->n = n;
     made->shared = shared;
+    made->names = rlx_redis_names_make();
     made->news = rlx_redis_shared_news(shared);
     rlx_redis_settings_init(&made->own);
     made->own.user = settings->sentinel_user;
@@ -121,7 +123,8 @@ const char *rlx_redis_master_read(const redisReply *reply,
 }
 
 /** From its reply to where the master is. */
-static apr_status_t read_master(const redisReply *reply,
+static apr_status_t read_master(const rlx_redis_sentinel_t *sentinel,
+                                const redisReply *reply,
                                 rlx_redis_place_t *master,
                                 rlx_redis_why_t *why)
 {
@@ -136,8 +139,9 @@ static apr_status_t read_master(const redisReply *reply,
         rlx_redis_why(why, "%s", wrong);
         return APR_EGENERAL;
     }
-    if (!rlx_redis_place_find(name.host, name.len, name.port, master)) {
-        rlx_redis_why(why, "the master's name %.*s has no address",
+    if (!rlx_redis_names_find(sentinel->names, name.host, name.len, name.port,
+                              master)) {
+        rlx_redis_why(why, "the master's name %.*s has no address yet",
                       (int)(name.len < 100 ? name.len : 100), name.host);
         return APR_EGENERAL;
     }
@@ -163,7 +167,7 @@ static apr_status_t ask_one(const rlx_redis_sentinel_t *sentinel,
     }
     status = rlx_redis_ask(conn, &command, deadline, &reply, why);
     if (status == APR_SUCCESS) {
-        status = read_master(reply, master, why);
+        status = read_master(sentinel, reply, master, why);
         freeReplyObject(reply);
     }
     rlx_redis_close(conn);
