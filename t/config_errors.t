@@ -447,7 +447,18 @@ refuses('RateLimitStorage shm:// "size=1M', 'the quote is never closed');
 accepts("RateLimitStorage $_")
     for 'redis://127.0.0.1', 'valkey://[::1]:7000/3 timeout=20 pool_max=4',
         'redis+unix:///run/redis.sock?db=1 store_keys=plain client_name=web-1',
-        'valkey+unix://u:p@/r.sock connect_timeout=5 log_max=100';
+        'valkey+unix://u:p@/r.sock connect_timeout=5 log_max=100',
+        'redis+sentinel://127.0.0.1,[::1]:26380/mymaster?db=1 sentinel_password=x',
+        'valkey+sentinel://u:p@127.0.0.1/m sentinel_user=u sentinel_password=x',
+        'redis+cluster://127.0.0.1:7000,127.0.0.1:7001',
+        'valkey+cluster://u:p@127.0.0.1';
+refuses('RateLimitStorage redis+sentinel://h', 'name of the service is missing');
+refuses('RateLimitStorage redis+sentinel://h/m/1', '/mymaster?db=1');
+refuses('RateLimitStorage redis+sentinel://u:hush@h/m?x', '***@h/m', 'only ?db=');
+refuses('RateLimitStorage redis+sentinel://h/m sentinel_user=u', 'needs sentinel_password=');
+refuses('RateLimitStorage redis+cluster://h,', 'the host is missing');
+refuses('RateLimitStorage redis+cluster://h/1', 'database 0 alone');
+refuses('RateLimitStorage redis://h sentinel_password=hush', 'sentinel_password= is for redis+sentinel:// alone');
 refuses('RateLimitStorage redis://', '"redis://": the host is missing');
 refuses('RateLimitStorage redis://h:x', 'the port is not a number');
 refuses('RateLimitStorage redis://h/x', 'the database is not a number');

@@ -36,9 +36,9 @@ static const struct {
     { "a{foo}b{bar}", 12182 },
     { "x", 16287 },
     { "a}{x}", 16287 },
-    { "{}x", 10068 },
-    { "{x", 1801 },
-    { "rlx::{127.0.0.1}:www:section:/a::f10/1hour", 5904 },
+    { "{}x", 10595 },
+    { "{x", 11068 },
+    { "rlx::{127.0.0.1}:www:section:/a::f10/1hour", 15613 },
 };
 
 static void test_slots_of_keys(void)
