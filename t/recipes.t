@@ -10,6 +10,9 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use MIME::Base64 qw(encode_base64);
 use RateLimit::Httpd;
+use RateLimit::Redis;
+use RateLimit::Redis::Cluster;
+use RateLimit::Redis::Sentinel;
 
 my $recipes = "$FindBin::Bin/../conf.d/recipes";
 my ($h, $c, %tested);
@@ -517,6 +520,37 @@ get(9, '/customers/trusted/jane/x', from($visitor));
 is(get(7, '/y', from($visitor)), '5x404 2x429', 'customers: and the umbrella is over all');
 
 ### And none is left out
+
+### Redis: one, by sentinels, a cluster
+
+{
+    my $redis = RateLimit::Redis->start(conf => "user httpd on >secret ~rlx:shop:* "
+        . "+evalsha +eval +time +get +set +del +llen +lindex +rpush +rpop +ltrim +pexpire\n");
+    my %there = (
+        'redis' => sub { s/127\.0\.0\.1:6379/127.0.0.1:@{[$redis->port]}/ },
+        'redis-sentinel' => sub {
+            my $s = RateLimit::Redis::Sentinel->start;
+            s{redis\+sentinel://\S+}{$s->uri}e;
+            return $s;
+        },
+        'redis-cluster' => sub {
+            my $s = RateLimit::Redis::Cluster->start;
+            s{redis\+cluster://\S+}{$s->uri}e;
+            return $s;
+        },
+    );
+    for my $name (sort keys %there) {
+        my $servers;
+        serve($name, edit => sub { s/timeout=\d+/timeout=2000/;
+                                   $servers = $there{$name}->() });
+        is(get(102, '/x'), '100x404 2x429', "$name: a hundred a minute");
+        is(get(7, '/login'), '5x404 2x429', "$name: five logins")
+            if $name ne 'redis-cluster';
+        is(get(32, '/search'), '30x404 2x429', "$name: thirty searches")
+            if $name eq 'redis-cluster';
+        unlike($h->error_log, qr/cannot answer/, "$name: no failure");
+    }
+}
 
 my @all = map { m{([^/]+)\.conf$} } glob "$recipes/*.conf";
 is_deeply([grep { !$tested{$_} } @all], [], 'every recipe has been served');

@@ -331,25 +331,37 @@ static int list_places(const rlx_redis_cluster_t *cluster,
     return n;
 }
 
-/** Ask one after the other, each for half of the time that is left. */
+/** What part of a call's time is enough to say of a server that it does not
+ *  answer. */
+static rlx_usec_t fair_share(const rlx_redis_cluster_t *cluster)
+{
+    return cluster->settings->timeout_usec / 8;
+}
+
+/** Ask one after the other, each for half of the time that is left.
+ *  @return APR_EAGAIN if one of them may have had too little of it */
 static apr_status_t ask_all(const rlx_redis_cluster_t *cluster,
                             const rlx_redis_place_t *places, int n,
                             rlx_usec_t deadline, told_t *told,
                             rlx_redis_why_t *why)
 {
     apr_status_t status = APR_EGENERAL;
+    int is_sure = 1;
 
     rlx_redis_why(why, "none of its hosts has an address");
     for (int i = 0; i < n && status != APR_SUCCESS; i++) {
         rlx_usec_t now = rlx_redis_clock();
+        rlx_usec_t share = (deadline - now) / 2;
 
-        if (i && deadline - now < 1000) {
+        if (i && share < 500) {
+            is_sure = 0;
             break;
         }
-        status = ask_one(cluster, &places[i], now + (deadline - now) / 2,
-                         told, why);
+        status = ask_one(cluster, &places[i], now + share, told, why);
+        is_sure = is_sure && (!APR_STATUS_IS_TIMEUP(status)
+                              || share >= fair_share(cluster));
     }
-    return status;
+    return status == APR_SUCCESS || is_sure ? status : APR_EAGAIN;
 }
 
 /** What asking for the map needs, too much for a thread's stack. */
@@ -430,7 +442,10 @@ static apr_status_t begin(rlx_redis_cluster_t *cluster, rlx_usec_t deadline)
         }
         apr_thread_cond_timedwait(cluster->renewed, cluster->mutex, left);
     }
-    return cluster->has_map ? APR_SUCCESS
+    if (cluster->has_map) {
+        return APR_SUCCESS;
+    }
+    return cluster->status == APR_EAGAIN ? APR_TIMEUP
            : cluster->status != APR_SUCCESS ? cluster->status : APR_EGENERAL;
 }
 
@@ -469,7 +484,11 @@ apr_status_t rlx_redis_cluster_renew(rlx_redis_cluster_t *cluster,
 
     apr_thread_mutex_lock(cluster->mutex);
     cluster->is_doubted = 1;
-    if (is_due(cluster)) {
+    if (deadline - rlx_redis_clock() < 3 * fair_share(cluster)) {
+        status = APR_EAGAIN;
+        rlx_redis_why(why, "there is no time left to ask who has which slots");
+    }
+    else if (is_due(cluster)) {
         renew(cluster, deadline);
         status = cluster->status;
         *why = cluster->why;

@@ -80,8 +80,9 @@ void rlx_redis_cluster_release(rlx_redis_cluster_t *cluster,
 
 /** What is known of the slots may be wrong.
  *  @return APR_SUCCESS: the map is new, or was so within the last second, or
- *          is being asked for; else no server of the cluster answered, and
- *          why is filled in */
+ *          is being asked for; APR_EAGAIN: there was too little time, whoever
+ *          is next asks; else no server of the cluster answered. why is filled
+ *          in then */
 apr_status_t rlx_redis_cluster_renew(rlx_redis_cluster_t *cluster,
                                      rlx_usec_t deadline,
                                      rlx_redis_why_t *why);
