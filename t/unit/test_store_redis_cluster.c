@@ -163,8 +163,8 @@ static void test_many_servers(apr_pool_t *p)
                       i, i + 1);
     }
     reply = reply_of(text, (size_t)(to - text));
-    is_str(rlx_redis_slots_read(reply, &slots), "more servers than a cluster has",
-           "more than there can be");
+    is_str(rlx_redis_slots_read(reply, &slots),
+           "more servers than a cluster has", "more than there can be");
     freeReplyObject(reply);
 }
 
