@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use MIME::Base64 qw(encode_base64);
 use RateLimit::Httpd;
+use RateLimit::Redis;
 
 my $recipes = "$FindBin::Bin/../conf.d/recipes";
 my ($h, $c, %tested);
@@ -515,6 +516,23 @@ my $visitor = fresh();
 get(6, '/customers/plain/x', from($visitor));
 get(9, '/customers/trusted/jane/x', from($visitor));
 is(get(7, '/y', from($visitor)), '5x404 2x429', 'customers: and the umbrella is over all');
+
+### A Redis that servers share, with the user of the recipe; and without it
+
+my $rights = join ' ', map { /^#\s+(\S.*)/ ? $1 : () }
+    recipe_text('redis.conf') =~ /^(# +user httpd .*\n(?:# +\+.*\n)*)/m
+        ? split /\n/, $1 : ();
+my $redis = RateLimit::Redis->prepare(conf => $rights);
+serve('redis', edit => sub {
+    s/:6379 timeout=20/':' . $redis->port . ' timeout=5000'/e or die;
+});
+$redis->launch(clock => $h);
+is(get(7, '/login'), '5x404 2x429', 'redis: five log-ins, with the rights of the recipe');
+is(get(101, '/x'), '100x404 1x429', 'redis: a hundred of all else');
+unlike($h->error_log, qr/RLX0051/, 'redis: nothing was counted elsewhere');
+$redis->stop;
+is(get(27, '/x'), '25x404 2x429', 'redis: a quarter while it cannot be reached');
+like($h->error_log, qr/RLX0051/, 'redis: which the log says');
 
 ### And none is left out
 
