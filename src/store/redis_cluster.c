@@ -16,8 +16,10 @@
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
 
-/** The map is not asked for more often than that. */
+/** The map is not asked for more often than that; nor where another child
+ *  found another one. */
 #define RENEW_EVERY_USEC 1000000
+#define RENEW_TOLD_USEC  100000
 
 struct rlx_redis_cluster_t {
     const rlx_redis_settings_t *settings;
@@ -421,9 +423,11 @@ static void renew(rlx_redis_cluster_t *cluster, rlx_usec_t deadline)
 /** Not 0 if it may be asked for again. Called with the mutex held. */
 static int is_due(const rlx_redis_cluster_t *cluster)
 {
+    rlx_usec_t wait = cluster->news == rlx_redis_shared_news(cluster->shared)
+                      ? RENEW_EVERY_USEC : RENEW_TOLD_USEC;
+
     return !cluster->is_renewing
-           && (!cluster->asked_at
-               || rlx_redis_clock() - cluster->asked_at >= RENEW_EVERY_USEC);
+           && rlx_redis_clock() - cluster->asked_at >= wait;
 }
 
 /** There is no map: ask, or wait for who does. Called with the mutex held. */
