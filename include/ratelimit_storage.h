@@ -24,6 +24,12 @@
  * RateLimitStorageFailure says what requests get meanwhile. So a connection
  * that broke while nobody used it is no failure before a new one was tried.
  * A storage that is at hand in memory has RLX_STORAGE_ALWAYS_ANSWERS instead.
+ *
+ * A storage of many servers, one of which fails, has the status APR_EAGAIN for
+ * calls that are for that one: these get what RateLimitStorageFailure says,
+ * and all else goes on. That is the one failure that it remembers by itself,
+ * for all children, so that few calls wait; and the one that it logs, not for
+ * each call.
  */
 
 #ifndef RATELIMIT_STORAGE_H
@@ -110,7 +116,7 @@ typedef struct rlx_storage_figures_t {
 typedef struct rlx_storage_t rlx_storage_t;
 
 /**
- * A storage. No function may be NULL. All but create() and open() are called
+ * A storage. No function but trouble() may be NULL. All but create() and open() are called
  * from many threads and processes at once and must be safe there.
  */
 typedef struct rlx_storage_provider_t {
@@ -168,7 +174,8 @@ typedef struct rlx_storage_provider_t {
      * @param now      wall clock; a storage with a clock of its own that all
      *                 its users share may use that in its place
      * @param verdicts n verdicts, filled in on success
-     * @param ptemp    pool for the call; a local storage should not use it
+     * @param ptemp    pool for the call, the same for all calls of one
+     *                 request; a local storage should not use it
      * @return APR_SUCCESS if the batch was decided, whatever the verdicts;
      *         else the storage cannot answer and nobody was refused by it.
      *         The status is explained in the log.
@@ -203,11 +210,10 @@ typedef struct rlx_storage_provider_t {
      *                   with verdict.charged. Those with a cost of 0 or
      *                   only_test are passed over.
      * @param n          how many, 1 to RLX_STORAGE_BATCH_MAX
-     * @param charged_at the `now` that decide() was given
-     * @param now        wall clock. Before charged_at, nothing is given back:
-     *                   the clock stepped. A storage with a clock of its own
-     *                   takes the time of the charge as its own clock's
-     *                   less (now - charged_at).
+     * @param charged_at decided_at of their verdicts
+     * @param now        wall clock; a storage with a clock of its own uses
+     *                   that. Before charged_at, nothing is given back: the
+     *                   clock stepped.
      * @param ptemp      pool for the call
      * @return APR_SUCCESS also where there was nothing to give back; an error
      *         if the storage cannot answer: some charges may still stand
@@ -226,14 +232,28 @@ typedef struct rlx_storage_provider_t {
                            const rlx_counter_t *counters, int n,
                            apr_pool_t *ptemp);
 
-    /** Forget every counter of this installation (this key prefix). */
-    apr_status_t (*forget_all)(rlx_storage_t *instance, apr_pool_t *ptemp);
+    /**
+     * Forget every counter of one installation.
+     * @param prefix what their scope texts begin with, up to the first colon;
+     *               a storage of this server alone may forget all that it has
+     * @param len    its bytes
+     */
+    apr_status_t (*forget_all)(rlx_storage_t *instance, const char *prefix,
+                               size_t len, apr_pool_t *ptemp);
 
     /** Health and figures. Cheap enough for every view of a status page.
      *  @param now wall clock */
     apr_status_t (*figures)(rlx_storage_t *instance, rlx_usec_t now,
                             rlx_storage_figures_t *figures,
                             apr_pool_t *ptemp);
+
+    /**
+     * Say what the call that failed last in this child ran into: a phrase for
+     * the log, as in "it says ...", without secrets. The one function that
+     * may be NULL: an error's status then says all.
+     * @return the phrase, or NULL; static or from ptemp
+     */
+    const char *(*trouble)(const rlx_storage_t *instance, apr_pool_t *ptemp);
 } rlx_storage_provider_t;
 
 #ifdef __cplusplus

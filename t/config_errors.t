@@ -444,6 +444,35 @@ refuses('RateLimitStorage shm:// size', '"size" is not an option (name=value)');
 refuses('RateLimitStorage shm:// size=', 'option size has no value');
 refuses('RateLimitStorage shm:// size=1M size=2M', 'option size is given twice');
 refuses('RateLimitStorage shm:// "size=1M', 'the quote is never closed');
+accepts("RateLimitStorage $_")
+    for 'redis://127.0.0.1', 'valkey://[::1]:7000/3 timeout=20 pool_max=4',
+        'redis+unix:///run/redis.sock?db=1 store_keys=plain client_name=web-1',
+        'valkey+unix://u:p@/r.sock connect_timeout=5 log_max=100',
+        'redis+sentinel://127.0.0.1,[::1]:26380/mymaster?db=1 sentinel_password=x',
+        'valkey+sentinel://u:p@127.0.0.1/m sentinel_user=u sentinel_password=x',
+        'redis+cluster://127.0.0.1:7000,127.0.0.1:7001',
+        'valkey+cluster://u:p@127.0.0.1';
+refuses('RateLimitStorage redis+sentinel://h', 'name of the service is missing');
+refuses('RateLimitStorage redis+sentinel://h/m/1', '/mymaster?db=1');
+refuses('RateLimitStorage redis+sentinel://u:hush@h/m?x', '***@h/m', 'only ?db=');
+refuses('RateLimitStorage redis+sentinel://h/m sentinel_user=u', 'needs sentinel_password=');
+refuses('RateLimitStorage redis+cluster://h,', 'the host is missing');
+refuses('RateLimitStorage redis+cluster://h/1', 'database 0 alone');
+refuses('RateLimitStorage redis://h sentinel_password=hush', 'sentinel_password= is for redis+sentinel:// alone');
+refuses('RateLimitStorage redis://', '"redis://": the host is missing');
+refuses('RateLimitStorage redis://h:x', 'the port is not a number');
+refuses('RateLimitStorage redis://h/x', 'the database is not a number');
+refuses('RateLimitStorage redis://h,i', 'redis+cluster://');
+refuses('RateLimitStorage redis+unix://h', 'begins with a slash');
+refuses('RateLimitStorage rediss://u:hush@h', '"rediss://***@h"', 'no TLS');
+refuses('RateLimitStorage redis://h tls_ca=/etc/passwd', 'tls_ca=', 'for rediss:// alone');
+refuses('RateLimitStorage rediss://h tls_ca=ca.pem', 'tls_ca=ca.pem is not the path of a file');
+refuses('RateLimitStorage rediss://h tls_key=/k.pem', 'tls_cert=, which is missing');
+refuses('RateLimitStorage redis://h size=1M', 'redis has no option "size"', 'timeout=');
+refuses('RateLimitStorage redis://h timeout=0', 'timeout=0 is not a number of milliseconds');
+refuses('RateLimitStorage redis://h connect_timeout=60', 'is longer than timeout=50');
+refuses(qq(RateLimitStorage redis://h\nRateLimitDefault "20000/day" strategy=moving-window),
+        'this storage keeps 10000', 'log_max=');
 refuses("<Location /a>\nRateLimitStorage shm://\n</Location>",
         'not allowed in a section', 'for the whole server or in a <VirtualHost>');
 {

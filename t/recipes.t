@@ -10,6 +10,9 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use MIME::Base64 qw(encode_base64);
 use RateLimit::Httpd;
+use RateLimit::Redis;
+use RateLimit::Redis::Cluster;
+use RateLimit::Redis::Sentinel;
 
 my $recipes = "$FindBin::Bin/../conf.d/recipes";
 my ($h, $c, %tested);
@@ -515,6 +518,47 @@ my $visitor = fresh();
 get(6, '/customers/plain/x', from($visitor));
 get(9, '/customers/trusted/jane/x', from($visitor));
 is(get(7, '/y', from($visitor)), '5x404 2x429', 'customers: and the umbrella is over all');
+
+### A Redis that servers share, with the user of the recipe; and without it
+
+my $rights = join ' ', map { /^#\s+(\S.*)/ ? $1 : () }
+    recipe_text('redis.conf') =~ /^(# +user httpd .*\n(?:# +\+.*\n)*)/m
+        ? split /\n/, $1 : ();
+my $redis = RateLimit::Redis->prepare(conf => $rights);
+serve('redis', edit => sub {
+    s/:6379 timeout=20/':' . $redis->port . ' timeout=5000'/e or die;
+});
+$redis->launch(clock => $h);
+is(get(7, '/login'), '5x404 2x429', 'redis: five log-ins, with the rights of the recipe');
+is(get(101, '/x'), '100x404 1x429', 'redis: a hundred of all else');
+unlike($h->error_log, qr/RLX0051/, 'redis: nothing was counted elsewhere');
+$redis->stop;
+is(get(27, '/x'), '25x404 2x429', 'redis: a quarter while it cannot be reached');
+like($h->error_log, qr/RLX0051/, 'redis: which the log says');
+
+### A Redis by sentinels, and a cluster
+
+my %servers = (
+    'redis-sentinel' => sub {
+        my $there = RateLimit::Redis::Sentinel->start;
+        s{redis\+sentinel://\S+}{$there->uri}e or die;
+        return $there;
+    },
+    'redis-cluster' => sub {
+        my $there = RateLimit::Redis::Cluster->start;
+        s{redis\+cluster://\S+}{$there->uri}e or die;
+        return $there;
+    },
+);
+for my $name (sort keys %servers) {
+    my ($path, $n) = $name eq 'redis-cluster' ? ('/search', 30) : ('/login', 5);
+    my $there;
+    serve($name, edit => sub { s/timeout=50/timeout=5000/ or die;
+                               $there = $servers{$name}->() });
+    is(get(101, '/x'), '100x404 1x429', "$name: a hundred a minute");
+    is(get($n + 2, $path), "${n}x404 2x429", "$name: $n of $path");
+    unlike($h->error_log, qr/cannot answer/, "$name: nothing was counted elsewhere");
+}
 
 ### And none is left out
 

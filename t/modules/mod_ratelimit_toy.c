@@ -318,6 +318,7 @@ static void judge(const row_t *row, const rlx_counter_t *counter,
     verdict->charged = 0;
     verdict->remaining = left;
     verdict->reset_at = row ? row->ends_at : now;
+    verdict->decided_at = now;
     verdict->retry_at = verdict->has_room ? now
                         : row && counter->cost <= limit->count ? row->ends_at
                         : RLX_NEVER;
@@ -442,7 +443,8 @@ static apr_status_t toy_forget(rlx_storage_t *toy,
     return end(toy);
 }
 
-static apr_status_t toy_forget_all(rlx_storage_t *toy, apr_pool_t *ptemp)
+static apr_status_t toy_forget_all(rlx_storage_t *toy, const char *prefix,
+                                   size_t len, apr_pool_t *ptemp)
 {
     apr_status_t status = begin(toy, "forget_all", NULL, 0, ptemp);
 

@@ -22,7 +22,7 @@
 
 static int charged[MANY];
 static int room;
-static int calls, fails_at, is_down, largest;
+static int calls, fails_at, is_down, is_partly_down, largest;
 
 struct rlx_storage_t {
     int unused;
@@ -35,6 +35,9 @@ static rlx_verdict_t verdicts[MANY];
 static apr_status_t begin(int n)
 {
     largest = n > largest ? n : largest;
+    if (is_partly_down) {
+        return APR_EAGAIN;
+    }
     return ++calls == fails_at || is_down ? APR_ECONNREFUSED : APR_SUCCESS;
 }
 
@@ -119,7 +122,9 @@ static apr_status_t plan_forget(rlx_storage_t *instance,
     return begin(n);
 }
 
-static apr_status_t plan_forget_all(rlx_storage_t *instance, apr_pool_t *ptemp)
+static apr_status_t plan_forget_all(rlx_storage_t *instance,
+                                    const char *prefix, size_t len,
+                                    apr_pool_t *ptemp)
 {
     return begin(0);
 }
@@ -133,9 +138,16 @@ static apr_status_t plan_figures(rlx_storage_t *instance, rlx_usec_t now,
     return APR_SUCCESS;
 }
 
+static const char *plan_trouble(const rlx_storage_t *instance,
+                                apr_pool_t *ptemp)
+{
+    return "as planned";
+}
+
 static rlx_storage_provider_t plan = {
     0, plan_create, plan_refuses, plan_open, plan_child_init, plan_decide,
-    plan_look, plan_give_back, plan_forget, plan_forget_all, plan_figures
+    plan_look, plan_give_back, plan_forget, plan_forget_all, plan_figures,
+    plan_trouble
 };
 
 /*
@@ -305,6 +317,7 @@ static void guard(void)
     is_int(changes, 1, "which is told");
     is_int(last.state, RLX_STORE_DOWN, "as down");
     is_int(last.status, APR_ECONNREFUSED, "with the reason");
+    is_str(last.trouble, "as planned", "in its own words");
     is_int(last.usec, SECOND, "for a second");
     is_str(last.shown_uri, "plan://***@there", "without secrets");
     is_int(rlx_store_retry_at(store, NOON), NOON + SECOND, "until then");
@@ -317,7 +330,7 @@ static void guard(void)
     is_int(calls, 0, "so it was not asked");
     is_down = 0;
     ok(!store->provider->forget(store->instance, counters, 1, pool)
-       && !store->provider->forget_all(store->instance, pool),
+       && !store->provider->forget_all(store->instance, "", 0, pool),
        "what an administrator asks for is");
     ok(!store->provider->figures(store->instance, NOON, &figures, pool)
        && !figures.healthy, "figures say that it does not answer");
@@ -336,6 +349,15 @@ static void guard(void)
     is_int(changes, 3, "three lines in all");
     ok(!store->provider->figures(store->instance, NOON, &figures, pool)
        && figures.healthy, "figures say that it is well");
+
+    /* One of many servers fails: the others are worth asking. */
+    is_partly_down = 1;
+    calls = 0;
+    ok(ask_at(store, NOON + 4 * SECOND) == APR_EAGAIN, "a part fails");
+    is_partly_down = 0;
+    ok(!ask_at(store, NOON + 4 * SECOND), "all else is asked");
+    is_int(calls, 1, "at once");
+    is_int(changes, 3, "which is the storage's own to tell");
 
     is_down = 1;
     ok(store->provider->child_init(store->instance, pool), "no child_init");

@@ -1,0 +1,122 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  redis_uri.h
+ * @brief What a RateLimitStorage line about Redis says: its URI and options.
+ */
+
+#ifndef RLX_STORE_REDIS_URI_H
+#define RLX_STORE_REDIS_URI_H
+
+#include "ratelimit_storage.h"
+
+/** What a URI leads to. */
+typedef enum {
+    /** One server. */
+    RLX_REDIS_SINGLE,
+    /** The master that sentinels name. */
+    RLX_REDIS_SENTINEL,
+    /** The servers of a cluster. */
+    RLX_REDIS_CLUSTER
+} rlx_redis_kind_e;
+
+/** The most hosts that a URI may name. */
+#define RLX_REDIS_HOSTS_MAX 32
+
+/** A host of a URI: a name or an address without brackets. */
+typedef struct rlx_redis_host_t {
+    const char *name;
+    int port;
+} rlx_redis_host_t;
+
+/** What is set. Lives as long as the configuration; no one writes to it. */
+typedef struct rlx_redis_settings_t {
+    rlx_redis_kind_e kind;
+    /** The sentinels, or servers of the cluster to begin with. */
+    rlx_redis_host_t hosts[RLX_REDIS_HOSTS_MAX];
+    int hosts_n;
+    /** What the sentinels call the master. */
+    const char *service;
+    /** Of the sentinels; NULL: none. */
+    const char *sentinel_user;
+    const char *sentinel_password;
+    /** Not 0: who connects makes sure that it is a master. */
+    int wants_master;
+    /** A name or an address without brackets; NULL with a socket's path. */
+    const char *host;
+    int port;
+    /** Of a Unix socket, or NULL. */
+    const char *path;
+    /** NULL: none. */
+    const char *user;
+    const char *password;
+    int db;
+    int is_tls;
+    /** The budget of one call, and of a new connection within it. */
+    rlx_usec_t timeout_usec;
+    rlx_usec_t connect_usec;
+    /** Connections of one child. */
+    int pool_max;
+    /** The highest count of a moving window. */
+    uint32_t log_max;
+    /** Not 0: keys that may be secrets are stored as they are. */
+    int stores_plain;
+    /** Files of rediss://, or NULL: who may have signed its certificate
+     *  (unset: whom the system trusts), our own certificate, and its key. */
+    const char *tls_ca;
+    const char *tls_cert;
+    const char *tls_key;
+    /** What redis_tls.c made of them; NULL without TLS. */
+    void *tls;
+    /** What connections are called in CLIENT LIST; NULL: nothing. */
+    const char *client_name;
+} rlx_redis_settings_t;
+
+/** Fill in the defaults of everything. */
+void rlx_redis_settings_init(rlx_redis_settings_t *settings);
+
+/**
+ * Read a URI: redis:, rediss:, redis+unix:, redis+sentinel: or redis+cluster:,
+ * or the same with valkey.
+ * @return NULL, or a sentence that names the bad part and what would do,
+ *         without user and password
+ */
+const char *rlx_redis_uri_parse(rlx_redis_settings_t *settings,
+                                const char *uri, apr_pool_t *p);
+
+/**
+ * Read "host" or "host:port", an IPv6 address in brackets.
+ * @param host where the name goes, from p
+ * @param port left alone if there is none
+ * @return NULL, or a sentence
+ */
+const char *rlx_redis_host_parse(const char *text, const char **host,
+                                 int *port, apr_pool_t *p);
+
+/**
+ * Read the user and the password before the last @ of a URI's authority.
+ * @param text from "//" on, NUL after what belongs to the URI
+ * @param rest where what follows the @ begins, or text
+ * @return NULL, or a sentence without them
+ */
+const char *rlx_redis_login_parse(rlx_redis_settings_t *settings,
+                                  const char *text, const char **rest,
+                                  apr_pool_t *p);
+
+/** Read a database number. NULL, or a sentence. */
+const char *rlx_redis_db_parse(const char *text, int *db, apr_pool_t *p);
+
+/**
+ * Set one option.
+ * @return NULL, or a sentence; also if there is no such option
+ */
+const char *rlx_redis_option_set(rlx_redis_settings_t *settings,
+                                 const char *name, const char *value,
+                                 apr_pool_t *p);
+
+/** Check what options say together, and fill in what follows from it. NULL,
+ *  or a sentence. */
+const char *rlx_redis_settings_check(rlx_redis_settings_t *settings,
+                                     apr_pool_t *p);
+
+#endif /* RLX_STORE_REDIS_URI_H */
