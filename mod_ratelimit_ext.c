@@ -33,6 +33,8 @@ static void register_hooks(apr_pool_t *p)
 
     ap_register_provider(p, RLX_STORAGE_GROUP, "shm", RLX_STORAGE_VERSION,
                          &rlx_shm_provider);
+    ap_register_provider(p, RLX_STORAGE_GROUP, "memcached",
+                         RLX_STORAGE_VERSION, &rlx_memcached_provider);
     ap_hook_check_config(rlx_config_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(rlx_lifecycle_post_config, NULL, NULL,
                         APR_HOOK_MIDDLE);

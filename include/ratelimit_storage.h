@@ -159,7 +159,10 @@ typedef struct rlx_storage_provider_t {
      * @param verdicts n verdicts, filled in on success
      * @param ptemp    pool for the call; a local storage should not use it
      * @return APR_SUCCESS if the batch was decided, whatever the verdicts;
-     *         else the storage cannot answer and nobody was refused by it
+     *         else the storage cannot answer and nobody was refused by it.
+     *         APR_EAGAIN: this batch cannot be decided, which says nothing
+     *         of others; any other error says that the storage is down, and
+     *         nobody asks it for a while. So for look() and give_back()
      */
     apr_status_t (*decide)(rlx_storage_t *instance, rlx_charge_e mode,
                            const rlx_counter_t *counters, int n,
@@ -213,8 +216,14 @@ typedef struct rlx_storage_provider_t {
                            const rlx_counter_t *counters, int n,
                            apr_pool_t *ptemp);
 
-    /** Forget every counter of this installation (this key prefix). */
-    apr_status_t (*forget_all)(rlx_storage_t *instance, apr_pool_t *ptemp);
+    /**
+     * Forget every counter of one installation; a storage that no other
+     * installation reaches forgets all that it has.
+     * @param prefix what the scopes of its counters begin with, up to the
+     *               first colon: RateLimitKeyPrefix; "" if there is none
+     */
+    apr_status_t (*forget_all)(rlx_storage_t *instance, const char *prefix,
+                               apr_pool_t *ptemp);
 
     /** Health and figures. Cheap enough for every view of a status page.
      *  @param now wall clock */

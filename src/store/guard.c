@@ -115,6 +115,10 @@ static apr_status_t note(rlx_storage_t *guard, rlx_breaker_ticket_t ticket,
 {
     rlx_usec_t down_usec;
 
+    /* One batch of many, or one server of several: no word of the storage. */
+    if (APR_STATUS_IS_EAGAIN(status)) {
+        return status;
+    }
     if (status != APR_SUCCESS) {
         note_failure(guard, ticket, now, status);
     }
@@ -179,11 +183,12 @@ static apr_status_t guard_forget(rlx_storage_t *guard,
                                                     n, ptemp);
 }
 
-static apr_status_t guard_forget_all(rlx_storage_t *guard, apr_pool_t *ptemp)
+static apr_status_t guard_forget_all(rlx_storage_t *guard, const char *prefix,
+                                    apr_pool_t *ptemp)
 {
     return guard->is_lost ? APR_EAGAIN
                           : guard->provider->forget_all(guard->instance,
-                                                        ptemp);
+                                                        prefix, ptemp);
 }
 
 static apr_status_t guard_figures(rlx_storage_t *guard, rlx_usec_t now,

@@ -259,7 +259,8 @@ static apr_status_t shm_forget(rlx_storage_t *store,
     return APR_SUCCESS;
 }
 
-static apr_status_t shm_forget_all(rlx_storage_t *store, apr_pool_t *ptemp)
+static apr_status_t shm_forget_all(rlx_storage_t *store, const char *prefix,
+                                  apr_pool_t *ptemp)
 {
     rlx_table_forget_all(&store->table);
     return APR_SUCCESS;

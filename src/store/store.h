@@ -192,6 +192,9 @@ static inline rlx_usec_t rlx_store_retry_at(const rlx_store_t *store,
 /** The built-in provider of shm://. */
 extern const rlx_storage_provider_t rlx_shm_provider;
 
+/** The built-in provider of memcached://. */
+extern const rlx_storage_provider_t rlx_memcached_provider;
+
 /** A URI with user and password replaced by ***; from p or the argument. */
 const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p);
 

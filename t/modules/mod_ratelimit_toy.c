@@ -410,7 +410,8 @@ static apr_status_t toy_forget(rlx_storage_t *toy,
     return end(toy);
 }
 
-static apr_status_t toy_forget_all(rlx_storage_t *toy, apr_pool_t *ptemp)
+static apr_status_t toy_forget_all(rlx_storage_t *toy, const char *prefix,
+                                  apr_pool_t *ptemp)
 {
     apr_status_t status = begin(toy, "forget_all", ptemp);
 
