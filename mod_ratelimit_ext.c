@@ -9,6 +9,7 @@
 
 #include "httpd.h"
 #include "http_config.h"
+#include "http_protocol.h"
 #include "http_request.h"
 #include "ap_provider.h"
 
@@ -17,16 +18,36 @@
 #include "http/headers.h"
 #include "http/key.h"
 #include "http/lifecycle.h"
+#include "http/needs.h"
 #include "http/refusal.h"
+#include "http/settle.h"
+
+/* What an expression may look at has been set by then (mod_env runs in the
+ * middle, mod_rewrite first). */
+static const char *const before_us[] = {
+    "mod_env.c", "mod_headers.c", "mod_rewrite.c", "mod_setenvif.c", NULL
+};
+
+/* Hooks that few configurations need. httpd sorts its hooks after this. */
+static int add_hooks(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    unsigned int needs = rlx_needs_of(ap_conftree);
+
+    if (needs & RLX_NEEDS_EARLY) {
+        ap_hook_header_parser(rlx_engine_early, before_us, NULL,
+                              APR_HOOK_LAST);
+    }
+    if (needs & RLX_NEEDS_SETTLE) {
+        ap_hook_log_transaction(rlx_settle_at_end, NULL, NULL,
+                                APR_HOOK_REALLY_FIRST);
+    }
+    return OK;
+}
 
 static void register_hooks(apr_pool_t *p)
 {
-    /* What an expression may look at has been set by then (mod_env runs in
-     * the middle, mod_rewrite first); what makes subrequests and redirects
-     * (mod_dir, last) comes after, what a section redirects is counted. */
-    static const char *const before_us[] = {
-        "mod_env.c", "mod_headers.c", "mod_rewrite.c", "mod_setenvif.c", NULL
-    };
+    /* What makes subrequests and redirects comes after us (mod_dir, last):
+     * what a section redirects is counted. */
     static const char *const after_us[] = {
         "mod_alias.c", "mod_dir.c", "mod_negotiation.c", "mod_speling.c", NULL
     };
@@ -35,6 +56,7 @@ static void register_hooks(apr_pool_t *p)
                          &rlx_shm_provider);
     ap_register_provider(p, RLX_STORAGE_GROUP, "memcached",
                          RLX_STORAGE_VERSION, &rlx_memcached_provider);
+    ap_hook_pre_config(add_hooks, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(rlx_config_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(rlx_lifecycle_post_config, NULL, NULL,
                         APR_HOOK_MIDDLE);

@@ -81,7 +81,10 @@ typedef struct rlx_counter_t {
     /** The same in readable parts, for a storage that is shared with other
      *  machines. Undefined unless the provider set RLX_STORAGE_WANTS_TEXT. Any
      *  bytes may stand in them. `scope` holds the prefix and all else that
-     *  is no secret; `key` is the client and may be a secret. */
+     *  is no secret; `key` is the client and may be a secret. A counter is
+     *  named by both with their lengths, the strategy, and of the limit: its
+     *  text, and the burst where that is not the count; or, if it is_named,
+     *  the window alone. */
     const char *scope;
     size_t scope_len;
     const char *key;

@@ -16,6 +16,14 @@
  * RateLimitStorage value and configuration pass; open() once in the parent
  * before the children start; child_init() in each child; then decide() and
  * the others from any number of threads at once.
+ *
+ * A storage that cannot answer says so by a status, soon: whoever asked waits.
+ * It logs nothing then and keeps no count of failures. That it fails is
+ * remembered for all children, it is not asked but for one try after 1, 2, 4
+ * ... 32 seconds, the log has a line when it fails and when it goes on, and
+ * RateLimitStorageFailure says what requests get meanwhile. So a connection
+ * that broke while nobody used it is no failure before a new one was tried.
+ * A storage that is at hand in memory has RLX_STORAGE_ALWAYS_ANSWERS instead.
  */
 
 #ifndef RATELIMIT_STORAGE_H
@@ -135,13 +143,16 @@ typedef struct rlx_storage_provider_t {
 
     /**
      * Make ready what the children share. In the parent, as root, on each
-     * start and restart; not on a mere configuration test.
+     * start and restart; not on a mere configuration test. That a server
+     * elsewhere does not answer now is no error here.
      * @return APR_SUCCESS, or an error that stops the start and was logged
      */
     apr_status_t (*open)(rlx_storage_t *instance);
 
     /**
-     * Make ready what one child needs.
+     * Make ready what one child needs. Not the place to connect: after an
+     * error this child never asks the storage, and its requests get what
+     * RateLimitStorageFailure says.
      * @param pchild pool of the child
      */
     apr_status_t (*child_init)(rlx_storage_t *instance, apr_pool_t *pchild);
@@ -160,9 +171,13 @@ typedef struct rlx_storage_provider_t {
      * @param ptemp    pool for the call; a local storage should not use it
      * @return APR_SUCCESS if the batch was decided, whatever the verdicts;
      *         else the storage cannot answer and nobody was refused by it.
+<<<<<<< HEAD
      *         APR_EAGAIN: this batch cannot be decided, which says nothing
      *         of others; any other error says that the storage is down, and
      *         nobody asks it for a while. So for look() and give_back()
+=======
+     *         The status is explained in the log.
+>>>>>>> main
      */
     apr_status_t (*decide)(rlx_storage_t *instance, rlx_charge_e mode,
                            const rlx_counter_t *counters, int n,
@@ -209,7 +224,8 @@ typedef struct rlx_storage_provider_t {
                               apr_pool_t *ptemp);
 
     /**
-     * Forget what some counters were charged.
+     * Forget what some counters were charged. An administrator asks: also of a
+     * storage that is known not to answer.
      * @return APR_SUCCESS also where there was nothing to forget
      */
     apr_status_t (*forget)(rlx_storage_t *instance,

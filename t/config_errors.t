@@ -62,8 +62,10 @@ sub refuses {
 my $SECTION = 'in a section (<Location>, <Directory>, ...)';
 my $OPTIONS = 'options are key, methods, per_method, scope, cost, '
             . 'override_defaults, strategy, burst, name, error_message, '
-            . 'exempt_when, on_breach, status and dry_run';
-my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name, error_message, exempt_when, on_breach, status and dry_run$/;
+            . 'exempt_when, on_breach, status, dry_run, deduct_when, reserve '
+            . 'and phase';
+my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name, error_message, exempt_when, on_breach, status, dry_run, deduct_when, reserve and phase$/;
+my $META = qr/options are key, methods, per_method, cost, strategy, burst, name, error_message, exempt_when, on_breach, status, dry_run and phase$/;
 my $COST = 'is not a whole number from 0 to 2147483647';
 my $STRATEGIES = 'fixed-window, moving-window, sliding-window-counter or gcra';
 
@@ -250,11 +252,20 @@ for my $option ('key=%{REMOTE_ADDR}', 'key="%{req:X-Api-Key}"',
                 q(error_message="a \"quoted\" word and a \\\\"),
                 'error_message="for %{REMOTE_ADDR}"', 'cost=%{req:X-Cost}',
                 'exempt_when="-n %{req:X-Free}"', 'exempt_when=true',
-                'status=400', 'status=599', 'on_breach=/slow.html', 'dry_run=on', 'dry_run=Off') {
+                'status=400', 'status=599', 'on_breach=/slow.html', 'dry_run=on', 'dry_run=Off',
+                'phase=early', 'phase=Fixups') {
     accepts("RateLimit 10/hour $option");
     accepts("RateLimitDefault 10/hour $option");
     accepts("RateLimitApplication 10/hour $option");
     accepts("RateLimitMeta 10/hour $option");
+    accepts("RateLimitShared 10/hour scope=x $option");
+}
+for my $option ('deduct_when="%{REQUEST_STATUS} == 401"',
+                q(deduct_when="resp('X-Miss') == 'yes'"),
+                'deduct_when=true reserve=on', 'reserve=off deduct_when=true') {
+    accepts("RateLimit 10/hour $option");
+    accepts("RateLimitDefault 10/hour $option");
+    accepts("RateLimitApplication 10/hour $option");
     accepts("RateLimitShared 10/hour scope=x $option");
 }
 accepts("RateLimit 10/hour override_defaults=$_") for qw(on off On OFF);
@@ -314,8 +325,18 @@ for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
               [ '=x', '"=x" is not an option' ],
               [ 'key =x', '"key" is not an option' ],
               (map { [ "$_=x", qq(option "$_" is not known) ] }
-                   qw(keys limit Cost2 rate deduct_when
-                      reserve phase meta)),
+                   qw(keys limit Cost2 rate meta)),
+              [ 'deduct_when=', 'option deduct_when has no value' ],
+              [ 'deduct_when=word', 'deduct_when="word" is not a valid condition' ],
+              [ 'deduct_when="%{NOPE} == 1"', 'deduct_when="%{NOPE} == 1" is not a valid condition' ],
+              [ 'deduct_when=true deduct_when=true', 'option deduct_when is given twice' ],
+              (map { [ "reserve=$_", qq(reserve="$_" makes no sense without deduct_when=) ] }
+                   qw(on off On)),
+              [ 'reserve=maybe deduct_when=true', 'reserve="maybe" is not On or Off' ],
+              [ 'reserve=on reserve=on deduct_when=true', 'option reserve is given twice' ],
+              (map { [ "phase=$_", qq(phase="$_" is not fixups or early) ] }
+                   qw(late on access)),
+              [ 'phase=early phase=early', 'option phase is given twice' ],
               ["foo\x1b=x", '"foo\x1B=x" is not an option' ],
               [ 'cost=1 cost=2', 'option cost is given twice', '"2"' ],
               [ 'cost=1 COST=1', 'option cost is given twice' ],
@@ -348,8 +369,23 @@ refuses('RateLimitApplication 10/hour override_defaults=off',
         'option "override_defaults" makes no sense here', $FEWER);
 refuses('RateLimitApplication 10/hour scope=x',
         'option "scope" makes no sense here', $FEWER);
-refuses("RateLimitMeta 10/hour $_", 'makes no sense here', $FEWER)
-    for 'scope=x', 'override_defaults=on';
+refuses("RateLimitMeta 10/hour $_", 'makes no sense here', $META)
+    for 'scope=x', 'override_defaults=on', 'deduct_when=true', 'reserve=on';
+refuses("RateLimitFallback 10/hour $_", 'makes no sense here', 'options are key, ')
+    for 'scope=x', 'override_defaults=on', 'phase=early';
+accepts("RateLimitFallback $_")
+    for '10/hour', '"10/hour; 5/second" methods=POST key=%{RATELIMIT_CLIENT} cost=2 per_method=on',
+        '"%{env:PLAN}" exempt_when=false status=403 on_breach=/x error_message=x dry_run=on',
+        '10/hour name=x strategy=gcra burst=2 deduct_when=true reserve=on';
+refuses('RateLimitFallback', 'the limit string is missing');
+refuses('RateLimitFallback 10', '"10"');
+refuses("<Location /a>\nRateLimitFallback 10/hour\n</Location>", 'not allowed in a section');
+accepts("RateLimitStorageFailure $_") for qw(fallback allow deny FALLBACK Deny);
+refuses("RateLimitStorageFailure $_", qq("$_" is not fallback, allow or deny))
+    for qw(on off pass 503);
+refuses('RateLimitStorageFailure', 'takes one argument', 'fallback');
+refuses('RateLimitStorageFailure fallback size=8M', 'takes one argument');
+refuses("<Location /a>\nRateLimitStorageFailure deny\n</Location>", 'not allowed in a section');
 refuses('RateLimitMeta 10/hour burst=2', 'RateLimitMeta on line', 'strategy=gcra');
 refuses('RateLimitShared 10/hour', 'scope= is missing', 'scope=api');
 refuses('RateLimitShared 10/hour cost=2', 'scope= is missing');

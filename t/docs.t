@@ -102,17 +102,19 @@ my %value = (
     scope => 'other', cost => 2, override_defaults => 'off',
     strategy => 'gcra', burst => 3, name => 'x', error_message => 'x',
     exempt_when => 'true', status => 503, dry_run => 'on',
-    on_breach => '/x',
+    on_breach => '/x', deduct_when => 'true', reserve => 'on',
+    phase => 'early',
 );
 my ($known) = slurp('src/http/options.c') =~ /known\[\] = \{(.*?)^\};/ms;
 my @known = $known =~ /\{ "(\w+)"/g;
 my ($options) = $manual =~ /^## Options of a limit\n(.*?)^## /ms;
-my %where = $options =~ /^\| `(\w+)=.*?` \| ([ADMRS ]+) \|/mg;
+my %where = $options =~ /^\| `(\w+)=.*?` \| ([ADFMRS ]+) \|/mg;
 is_deeply([sort keys %where], [sort @known], 'every option and no other');
 is_deeply([sort keys %value], [sort @known], 'and this test knows them all');
 my %kind = (
     A => [RateLimitApplication => 'server config', ''],
     M => [RateLimitMeta => 'server config', ''],
+    F => [RateLimitFallback => 'server config', ''],
     D => [RateLimitDefault => 'server config', ''],
     R => [RateLimit => 'directory', ''],
     S => [RateLimitShared => 'directory', ' scope=s'],
@@ -122,6 +124,7 @@ for my $option (@known) {
         my ($name, $place, $more) = @{ $kind{$_} };
         $more = '' if $option eq 'scope';
         $more .= ' strategy=gcra' if $option eq 'burst';
+        $more .= ' deduct_when=true' if $option eq 'reserve';
         config_is_good($place{$place}->(
             qq($name "1 per day"$more $option=$value{$option})));
     } sort keys %kind;

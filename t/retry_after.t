@@ -75,4 +75,69 @@ is(left_of_many('in-order'), "$refused 88 88 88 88",
    'in-order: nor to those behind the one that refuses');
 is(left_of_many('all'), "$refused 86 86 86 86", 'all: to those with room');
 
+### Others have their say: the latest is kept, and there is one field
+
+my $mpm = $ENV{MPM} || 'event';
+my $o = RateLimit::Httpd->start(
+    faketime => 1, modules => [$mpm eq 'prefork' ? 'cgi' : 'cgid'],
+    conf => <<'END');
+<Directory "@DOCROOT@/cgi">
+    Options +ExecCGI
+    SetHandler cgi-script
+</Directory>
+<Location "/">
+    RateLimit "0/minute"
+</Location>
+<Location "/document/later">
+    ErrorDocument 429 /cgi/later
+</Location>
+<Location "/document/earlier">
+    ErrorDocument 429 /cgi/earlier
+</Location>
+<Location "/document/date">
+    ErrorDocument 429 /cgi/date
+</Location>
+<Location "/document/both">
+    ErrorDocument 429 /cgi/both
+</Location>
+<Location "/document/nonsense">
+    ErrorDocument 429 /cgi/nonsense
+</Location>
+<Location "/breach">
+    RateLimit "0/minute" on_breach=/cgi/later
+    RateLimitRetryAfter http-date
+</Location>
+<Location "/always/later">
+    Header always set Retry-After 500
+</Location>
+<Location "/always/earlier">
+    Header always set Retry-After 5
+</Location>
+<Location "/named">
+    RateLimitHeaderName retry-after X-Again
+    Header always set Retry-After 500
+</Location>
+END
+my %says = (later => '999', earlier => '7', date => 'Fri, 15 Jan 2027 08:10:00 GMT',
+            nonsense => 'soon, -5, 99999999999999999999, Fri, 1',
+            both => "70\\nRetry-After: Fri, 15 Jan 2027 08:02:00 GMT");
+for my $name (keys %says) {
+    chmod 0755, $o->write("cgi/$name", "#!/bin/sh\nprintf "
+        . "'Retry-After: $says{$name}\\nContent-Type: text/plain\\n\\nx'");
+}
+my $asker = $o->client;
+for my $case (['/document/later', '999'], ['/document/earlier', '60'],
+              ['/document/date', 'Fri, 15 Jan 2027 08:10:00 GMT'],
+              ['/document/both', 'Fri, 15 Jan 2027 08:02:00 GMT'],
+              ['/document/nonsense', '60'],
+              ['/breach', '999'], ['/always/later', '500'],
+              ['/always/earlier', '60'], ['/plain', '60']) {
+    my ($path, $expected) = @$case;
+    my $answer = $asker->get($path);
+    is($answer->code, 429, "$path: refused");
+    is_deeply([$answer->all('Retry-After')], [$expected], 'one Retry-After');
+}
+is_deeply([map { $asker->get('/named')->all($_) } qw(X-Again Retry-After)], [60, 500],
+          'RateLimitHeaderName: another field is another matter');
+
 done_testing;

@@ -155,6 +155,7 @@ void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
     dir->manner = rlx_manner_merge(p, outer->manner, inner->manner);
     dir->filters = filters_join(p, outer->filters, inner->filters);
     dir->own = NULL;
+    dir->has_early = outer->has_early | inner->has_early;
     dir->is_empty = 0;
     return dir;
 }

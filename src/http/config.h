@@ -56,6 +56,12 @@ typedef enum {
     RLX_FAILURE_DENY
 } rlx_failure_e;
 
+/** A limit's lane: bits. Most limits are in lane 0. */
+/** dry_run=on: stands in nobody's way. */
+#define RLX_LANE_DRY   0x1u
+/** phase=early: decided before access control. */
+#define RLX_LANE_EARLY 0x2u
+
 /** What kind of directive a rule comes from. */
 typedef enum {
     RLX_RULE_SECTION,
@@ -111,8 +117,15 @@ typedef struct rlx_options_t {
     const rlx_value_t *cost_value;
     /** exempt_when=; NULL: never. */
     const rlx_condition_t *exempt_when;
+    /** deduct_when=, over the response; NULL: charged when it is decided. */
+    const rlx_condition_t *deduct_when;
+    /** reserve=: with deduct_when, the cost is taken when it is decided and
+     *  given back where the condition turns out false. */
+    int reserve;
     /** dry_run=: counts and never refuses. */
     int dry_run;
+    /** RLX_LANE_ bits: limits of different lanes are decided apart. */
+    unsigned int lane;
     /** status=, or 0: RateLimitStatus. */
     int status;
     /** on_breach=; NULL: RateLimitOnBreach. */
@@ -212,6 +225,9 @@ typedef struct rlx_dir_t {
     /** The section while it is read; NULL: it does not speak of limits, or
      *  this is merged. */
     rlx_section_t *own;
+    /** Not 0: there is a limit with phase=early among those of the chain or
+     *  of the server. */
+    int has_early;
     /** Not 0: nothing is set, known since check_config. What is merged into
      *  it comes out as it is. */
     int is_empty;
@@ -261,6 +277,8 @@ struct rlx_server_t {
     apr_array_header_t *defaults;
     apr_array_header_t *meta;
     apr_array_header_t *fallback;
+    /** Not 0: a limit of meta has phase=early; known since check_config. */
+    int has_early_meta;
     /** The meta limits of every request; NULL: they depend on it, or there
      *  are none. */
     const struct rlx_ready_t *meta_ready;

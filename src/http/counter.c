@@ -27,6 +27,7 @@ void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
     memset(counting, 0, sizeof(*counting));
     counting->r = r;
     counting->request = request;
+    counting->store = request->store;
     counting->sv = rlx_server_of(r->server);
     counting->dir = dir;
     counting->wants_text = wants_text;
@@ -68,7 +69,7 @@ static rlx_id_t endpoint_id(rlx_counting_t *counting,
 /** Not 0 if the storage keeps no log of as many requests as a limit counts. */
 static int is_too_long(const rlx_counting_t *counting, const rlx_rule_t *rule)
 {
-    const rlx_store_t *store = counting->request->store;
+    const rlx_store_t *store = counting->store;
 
     return store->provider->refuses(store->instance,
                                     &rule->limit[RLX_MOVING_WINDOW],
@@ -87,7 +88,7 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
     if (strategy != RLX_UNSET) {
         /* Its own storage keeps it, or the server would not have started. */
         return strategy == RLX_MOVING_WINDOW
-               && counting->request->store != counting->sv->store
+               && counting->store != counting->sv->store
                && is_too_long(counting, rule) ? RLX_SLIDING_WINDOW_COUNTER
                                               : (rlx_strategy_e)strategy;
     }
@@ -327,7 +328,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     decision->endpoint = holding->endpoint;
     decision->key = key->text;
     decision->key_is_public = key->is_public;
-    decision->store = counting->request->store;
+    decision->store = counting->store;
     decision->id = rlx_id_mix(rlx_id_mix(key->id, rule->id[strategy]),
                               scope_id(counting, holding));
 
@@ -336,7 +337,8 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     decision->cost = options->cost_value ? cost_of(counting->r, rule)
                                          : options->cost;
     counter->cost = decision->cost;
-    counter->only_test = 0;
+    decision->is_pending = options->deduct_when != NULL;
+    counter->only_test = decision->is_pending && !options->reserve;
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
     if (counting->wants_text) {
@@ -346,6 +348,52 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
         decision->scope = counter->scope;
         decision->scope_len = counter->scope_len;
     }
+    return 1;
+}
+
+/** Not 0 if a limit says more than who is counted that depends on the
+ *  request. */
+static int depends(const rlx_holding_t *holding, int strategy)
+{
+    const rlx_options_t *options = holding->rule->options;
+
+    return holding->rule->dynamic || options->keys || options->cost_value
+           || options->exempt_when || options->deduct_when || options->lane
+           || options->per_method
+           || (options->scope && options->scope->expr)
+           || (holding->endpoint && holding->endpoint->endpoint)
+           /* The storage has a say in what that is. */
+           || (options->strategy == RLX_UNSET
+               && strategy == RLX_MOVING_WINDOW);
+}
+
+int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
+                        int strategy, rlx_decision_t *decision,
+                        rlx_counter_t *counter)
+{
+    const rlx_rule_t *rule = holding->rule;
+    rlx_dir_t settings = { .strategy = strategy };
+    rlx_counting_t counting = { .sv = sv, .store = sv->store,
+                                .dir = &settings };
+    rlx_strategy_e counted_by;
+
+    if (depends(holding, strategy)) {
+        return 0;
+    }
+    counted_by = strategy_of(&counting, rule);
+    memset(decision, 0, sizeof(*decision));
+    decision->rule = rule;
+    decision->limit = &rule->limit[counted_by];
+    decision->endpoint = holding->endpoint;
+    decision->store = sv->store;
+    decision->cost = rule->options->cost;
+    decision->id = rlx_id_mix(rule->id[counted_by],
+                              scope_id(&counting, holding));
+    memset(counter, 0, sizeof(*counter));
+    counter->limit = decision->limit;
+    counter->id = decision->id;
+    counter->cost = decision->cost;
+    counter->is_named = rule->options->name != NULL;
     return 1;
 }
 

@@ -17,6 +17,8 @@ typedef struct rlx_counting_t {
     request_rec *r;
     const rlx_request_t *request;
     const rlx_server_t *sv;
+    /** Where it counts. */
+    const rlx_store_t *store;
     /** May be NULL. */
     const rlx_dir_t *dir;
     /** Not 0: the storage wants scope and key as text. */
@@ -42,6 +44,18 @@ void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
  */
 int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
                    rlx_decision_t *decision, rlx_counter_t *counter);
+
+/**
+ * Work out what can be known of a limit's counter before any request: all
+ * but the key and what goes with it.
+ * @param strategy RateLimitStrategy as it will be in force, or RLX_UNSET
+ * @param decision filled in; `id` lacks the key
+ * @param counter  the same
+ * @return 0 if more than that depends on the request
+ */
+int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
+                        int strategy, rlx_decision_t *decision,
+                        rlx_counter_t *counter);
 
 /** Not 0 if a rule's exempt_when= holds: it is not looked at, which is
  *  recorded and logged at debug. */

@@ -8,16 +8,33 @@
 
 #include <string.h>
 
+/** 00 to 99. */
+static const char pairs[] =
+    "0001020304050607080910111213141516171819"
+    "2021222324252627282930313233343536373839"
+    "4041424344454647484950515253545556575859"
+    "6061626364656667686970717273747576777879"
+    "8081828384858687888990919293949596979899";
+
+/* Two digits for each division: fields of a response are mostly numbers. */
 const char *rlx_digits(apr_pool_t *p, apr_uint64_t value)
 {
     enum { ROOM = sizeof("18446744073709551615") };
     char *digit = (char *)apr_palloc(p, ROOM) + ROOM - 1;
 
     *digit = '\0';
-    do {
-        *--digit = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
+    while (value >= 100) {
+        digit -= 2;
+        memcpy(digit, pairs + 2 * (value % 100), 2);
+        value /= 100;
+    }
+    if (value >= 10) {
+        digit -= 2;
+        memcpy(digit, pairs + 2 * value, 2);
+    }
+    else {
+        *--digit = (char)('0' + value);
+    }
     return digit;
 }
 

@@ -23,6 +23,8 @@
 #include "http/plan_text.h"
 #include "http/request.h"
 #include "http/resolve.h"
+#include "http/settle.h"
+#include "http/usual.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -40,18 +42,29 @@ typedef struct batch_t {
     rlx_verdict_t *verdicts;
     int first;
     int n;
-    /** Not 0: of limits with dry_run=on, which are decided by themselves so
-     *  that they stand in nobody's way. */
-    int is_dry;
-    /** Limits of the other kind that the plan has. */
+    /** RLX_LANE_ bits: limits whose lane is `lane` where `lane_mask` has a
+     *  bit are of this batch. Those with dry_run=on are decided by themselves,
+     *  so that they stand in nobody's way. */
+    unsigned int lane;
+    unsigned int lane_mask;
+    /** Limits of the plan that differ in RLX_LANE_DRY alone. */
     int n_other;
 } batch_t;
 
-/** Not 0 if the request was charged to this counter already. */
-static int is_known(const rlx_request_t *request, rlx_id_t id)
+/** Not 0 if the request was charged to this counter already: the record's
+ *  next decision, which is not in it yet. A limit that was looked at early is
+ *  not looked at again where its key has become another (%{REMOTE_USER}). */
+static int is_known(const rlx_request_t *request)
 {
+    const rlx_decision_t *next = &request->decisions[request->n];
+    int is_early = (next->rule->options->lane & RLX_LANE_EARLY) != 0;
+
     for (int i = 0; i < request->n; i++) {
-        if (rlx_id_equal(request->decisions[i].id, id)) {
+        const rlx_decision_t *decision = &request->decisions[i];
+
+        if (rlx_id_equal(decision->id, next->id)
+            || (is_early && decision->rule == next->rule
+                && decision->endpoint == next->endpoint)) {
             return 1;
         }
     }
@@ -69,9 +82,11 @@ batch_fill(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
     for (int i = 0; i < plan->n; i++) {
         rlx_decision_t *decision = &request->decisions[request->n];
         const rlx_rule_t *rule = plan->holdings[i].rule;
+        unsigned int differs = (rule->options->lane ^ batch->lane)
+                               & batch->lane_mask;
 
-        if (rule->options->dry_run != batch->is_dry) {
-            batch->n_other++;
+        if (differs) {
+            batch->n_other += differs == RLX_LANE_DRY;
         }
         else if (rule->options->exempt_when
                  && rlx_rule_is_exempt(counting->r, request, rule)) {
@@ -81,9 +96,10 @@ batch_fill(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
                                  &batch->counters[batch->n])) {
             rlx_rule_log_keyless(counting->r, rule);
         }
-        else if (!is_known(request, decision->id)) {
+        else if (!is_known(request)) {
             batch->n++;
             request->n++;
+            request->has_pending |= decision->is_pending;
         }
     }
 }
@@ -135,12 +151,13 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
     return status;
 }
 
-/** Verdicts land in the request's record. */
+/** Verdicts land in the request's record. One alone is there already. */
 static void batch_keep(const batch_t *batch, rlx_request_t *request)
 {
-    for (int i = 0; i < batch->n; i++) {
-        rlx_decision_t *decision = &request->decisions[batch->first + i];
+    rlx_decision_t *decision = &request->decisions[batch->first];
 
+    decision->asked_at = request->now_usec;
+    for (int i = 0; i < batch->n && batch->n > 1; i++, decision++) {
         decision->verdict = batch->verdicts[i];
         decision->asked_at = request->now_usec;
     }
@@ -198,10 +215,15 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
     rlx_charge_e mode = charge_mode(counting->dir);
     apr_status_t status;
 
-    batch->is_dry = 1;
+    batch->lane ^= RLX_LANE_DRY;
     batch_fill(batch, counting, plan, request);
     if (!batch->n) {
         return 1;
+    }
+    batch->verdicts = &request->decisions[batch->first].verdict;
+    if (batch->n > 1) {
+        batch->verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t)
+                                              * (apr_size_t)batch->n);
     }
     status = breached && mode != RLX_CHARGE_ALL
              ? rlx_store_look(request->store, batch->counters, batch->n,
@@ -220,16 +242,81 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
     return 1;
 }
 
+/** A refused request is not charged, or to some limits alone: take the rest
+ *  back, and from what is yet to be charged by the response.
+ *  @param before decisions that there were before the batch that refuses */
+static __attribute__((noinline)) void uncharge(request_rec *r,
+                                               const rlx_dir_t *dir,
+                                               rlx_request_t *request,
+                                               int before)
+{
+    switch (charge_mode(dir)) {
+    case RLX_CHARGE_ATOMIC:
+        give_back(r, request, before);
+        rlx_settle_drop(request, 0);
+        break;
+    case RLX_CHARGE_IN_ORDER:
+        rlx_settle_drop(request, (int)(request->breached
+                                       - request->decisions));
+        break;
+    case RLX_CHARGE_ALL:
+        break;
+    }
+}
+
+/** Which limits are looked at. */
+typedef enum {
+    /** Those with phase=early. */
+    PHASE_EARLY,
+    /** The others; and those, where other sections have come into play. */
+    PHASE_FIXUPS,
+    /** All. */
+    PHASE_ALL
+} phase_e;
+
+/** Put what is to be decided in a batch. Always inline: it is the greater
+ *  part of the work, for every request. */
+static inline __attribute__((always_inline)) void
+gather(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
+       rlx_request_t *request, phase_e phase)
+{
+    request_rec *r = counting->r;
+    const rlx_server_t *sv = rlx_server_of(r->server);
+
+    if (phase == PHASE_FIXUPS && !request->n
+        && rlx_usual_fits(plan, sv, counting->dir)) {
+        batch->n = rlx_usual_fill(r, counting->dir, plan->usual, request,
+                                  batch->counters);
+        if (batch->n) {
+            return;
+        }
+    }
+    if (phase == PHASE_EARLY) {
+        batch->lane = RLX_LANE_EARLY;
+        batch->lane_mask |= RLX_LANE_EARLY;
+    }
+    else if (phase == PHASE_FIXUPS
+             && request->early_for == r->per_dir_config) {
+        batch->lane_mask |= RLX_LANE_EARLY;
+    }
+    rlx_counting_begin(counting, r, request, counting->dir,
+                       request->store->provider->flags
+                       & RLX_STORAGE_WANTS_TEXT);
+    batch_fill(batch, counting, plan, request);
+}
+
 /** Decide what holds for r and was not decided before.
  *  @return DECLINED, the status of the refusal, or UNDECIDED */
 static int decide(request_rec *r, const rlx_dir_t *dir,
-                  rlx_request_t *request, const rlx_plan_t *plan)
+                  rlx_request_t *request, const rlx_plan_t *plan,
+                  phase_e phase)
 {
     rlx_counter_t few_counters[FEW];
     rlx_verdict_t few_verdicts[FEW];
-    batch_t batch = { few_counters, few_verdicts, 0, 0, 0, 0 };
+    batch_t batch = { few_counters, few_verdicts, 0, 0, 0, RLX_LANE_DRY, 0 };
     const rlx_decision_t *breached = NULL;
     rlx_counting_t counting;
+    int before = request->n;
     int status = DECLINED;
     int is_asked;
 
@@ -243,15 +330,17 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
         batch.counters = apr_palloc(r->pool, sizeof(rlx_counter_t) * n);
         batch.verdicts = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
     }
-    rlx_counting_begin(&counting, r, request, dir,
-                       request->store->provider->flags
-                       & RLX_STORAGE_WANTS_TEXT);
-    batch_fill(&batch, &counting, plan, request);
+    counting.r = r;
+    counting.dir = dir;
+    gather(&batch, &counting, plan, request, phase);
+    if (batch.n == 1) {
+        batch.verdicts = &request->decisions[before].verdict;
+    }
     is_asked = batch.n != 0;
     if (is_asked) {
         if (batch_decide(&batch, r, request, charge_mode(dir))
             != APR_SUCCESS) {
-            request->n = batch.first;
+            request->n = before;
             return UNDECIDED;
         }
         batch_keep(&batch, request);
@@ -259,15 +348,14 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
                           : DECLINED;
     }
-    if (status != DECLINED && batch.first
-        && charge_mode(dir) == RLX_CHARGE_ATOMIC) {
-        give_back(r, request, batch.first);
-    }
     /* What the others said stands without them. */
     if (batch.n_other
         && !decide_dry(&counting, plan, request, &batch, breached)
         && !is_asked) {
         return UNDECIDED;
+    }
+    if (status != DECLINED && (before || rlx_settle_is_due(request))) {
+        uncharge(r, dir, request, before);
     }
     return status;
 }
@@ -276,7 +364,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
  *  where they refuse, and they are charged where another limit does. */
 static __attribute__((noinline)) int
 decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
-                 const rlx_plan_t *plan)
+                 const rlx_plan_t *plan, phase_e phase)
 {
     int before = request->n;
     const rlx_decision_t *breached;
@@ -287,13 +375,13 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
     }
     if (breached) {
         status = rlx_breach_refuse(r, dir, request, breached);
-        if (status != DECLINED && charge_mode(dir) == RLX_CHARGE_ATOMIC) {
-            give_back(r, request, before);
+        if (status != DECLINED) {
+            uncharge(r, dir, request, before);
         }
         return status;
     }
     if (plan->n) {
-        status = decide(r, dir, request, plan);
+        status = decide(r, dir, request, plan, phase);
     }
     if (status != DECLINED && status != UNDECIDED) {
         rlx_meta_charge(r, request);
@@ -305,28 +393,30 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
     return status;
 }
 
-/** Decide what holds, meta limits too.
+/** Decide what holds, meta limits too. Inline: every request comes here.
  *  @return DECLINED, the status of the refusal, or UNDECIDED */
-static inline int decide_all(request_rec *r, const rlx_server_t *sv,
-                             const rlx_dir_t *dir, rlx_request_t *request,
-                             const rlx_plan_t *plan)
+static inline __attribute__((always_inline)) int
+decide_all(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+           rlx_request_t *request, const rlx_plan_t *plan, phase_e phase)
 {
     if (sv->meta && !(plan->exempt & RLX_EXEMPT_META)) {
-        return decide_with_meta(r, dir, request, plan);
+        return decide_with_meta(r, dir, request, plan, phase);
     }
-    return plan->n ? decide(r, dir, request, plan) : DECLINED;
+    return plan->n ? decide(r, dir, request, plan, phase) : DECLINED;
 }
 
 /** The storage cannot answer: decide elsewhere, or not at all. */
 static __attribute__((noinline)) int
 decide_without(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
-               rlx_request_t *request, rlx_plan_t *plan)
+               rlx_request_t *request, rlx_plan_t *plan, phase_e phase)
 {
     int status = UNDECIDED;
 
     if (rlx_failure_falls_back(r, request, plan)) {
+        /* Other limits have no phase: the first time is as good as any. */
+        phase = sv->fallback ? PHASE_ALL : phase;
         rlx_request_get(r, plan->n);
-        status = decide_all(r, sv, dir, request, plan);
+        status = decide_all(r, sv, dir, request, plan, phase);
     }
     return status == UNDECIDED ? rlx_failure_answer(r, dir, request, plan)
                                : status;
@@ -346,22 +436,45 @@ static int is_filtered(request_rec *r, const rlx_filter_t *filter)
     return 0;
 }
 
+/** Note which configuration is being decided on. */
+static void begin(request_rec *r, rlx_request_t *request, phase_e phase)
+{
+    request->decided_in = r;
+    if (phase == PHASE_EARLY) {
+        request->early_for = r->per_dir_config;
+    }
+    else {
+        request->decided_for = r->per_dir_config;
+    }
+}
+
 /** Let the request pass, and whatever it is redirected to. */
 static int let_pass(request_rec *r)
 {
     rlx_request_t *request = rlx_request_get(r, 0);
 
     request->is_filtered = request->is_exempt = 1;
-    request->decided_for = r->per_dir_config;
-    request->decided_in = r;
+    begin(r, request, PHASE_FIXUPS);
     rlx_environment_set(r, request);
     return DECLINED;
 }
 
-/** Decide r for the configuration that it has now. */
-static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
+/** Not 0 if a plan has any limit with phase=early. */
+static int has_early(const rlx_plan_t *plan)
 {
-    rlx_request_t *request = r->prev ? rlx_request_find(r) : NULL;
+    for (int i = 0; i < plan->n; i++) {
+        if (plan->holdings[i].rule->options->lane & RLX_LANE_EARLY) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** Decide r for the configuration that it has now. */
+static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+                phase_e phase)
+{
+    rlx_request_t *request = rlx_request_find(r);
     int method = request ? request->method_number : rlx_method_of(r);
     rlx_plan_t plan;
     int status;
@@ -371,28 +484,30 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir)
         return let_pass(r);
     }
     rlx_resolve(r, sv, dir, method, &plan);
-    request = rlx_request_get(r, plan.n);
+    if (phase == PHASE_EARLY && !has_early(&plan) && !sv->has_early_meta) {
+        return DECLINED;
+    }
+    request = request ? rlx_request_get(r, plan.n)
+                      : rlx_request_make(r, method, plan.n);
     /* What is served for a refusal is never refused. */
     if (request->refused_in) {
         rlx_environment_set(r, request);
         return DECLINED;
     }
-    request->decided_for = r->per_dir_config;
+    begin(r, request, phase);
     request->is_exempt |= (int)plan.exempt;
     /* Off at first; an error document that is silent leaves them as they
      * are. */
     if (dir && dir->headers != RLX_UNSET) {
         request->headers = dir->headers;
     }
-    request->decided_in = r;
     request->store = sv->store;
     if (plan.n || sv->meta) {
-        /* The one place where the module reads the wall clock. */
-        request->now_usec = apr_time_now();
+        rlx_request_read_clock(request);
     }
-    status = decide_all(r, sv, dir, request, &plan);
+    status = decide_all(r, sv, dir, request, &plan, phase);
     if (status == UNDECIDED) {
-        status = decide_without(r, sv, dir, request, &plan);
+        status = decide_without(r, sv, dir, request, &plan, phase);
     }
     if (rlx_environment_is_read || status != DECLINED) {
         rlx_environment_set(r, request);
@@ -425,6 +540,18 @@ static void go_on(request_rec *r)
     rlx_environment_set(r, request);
 }
 
+int rlx_engine_early(request_rec *r)
+{
+    const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
+    const rlx_server_t *sv;
+
+    if (!dir || !dir->has_early) {
+        return DECLINED;
+    }
+    sv = rlx_server_of(r->server);
+    return is_concerned(r, sv, dir) ? look(r, sv, dir, PHASE_EARLY) : DECLINED;
+}
+
 int rlx_engine_fixups(request_rec *r)
 {
     const rlx_server_t *sv = rlx_server_of(r->server);
@@ -433,7 +560,8 @@ int rlx_engine_fixups(request_rec *r)
     if (r->prev) {
         go_on(r);
     }
-    return is_concerned(r, sv, dir) ? look(r, sv, dir) : DECLINED;
+    return is_concerned(r, sv, dir) ? look(r, sv, dir, PHASE_FIXUPS)
+                                    : DECLINED;
 }
 
 /** Sections have come into play, or there are no limits. */
@@ -444,7 +572,7 @@ static int look_again(request_rec *r)
     int status = DECLINED;
 
     if (is_concerned(r, sv, dir)) {
-        status = look(r, sv, dir);
+        status = look(r, sv, dir, PHASE_FIXUPS);
         /* The hook that inserts filters ran before this one. */
         rlx_headers_insert(r);
     }

@@ -11,6 +11,13 @@
 #include "httpd.h"
 
 /**
+ * The header_parser hook, before access control and authentication: decide
+ * the limits with phase=early.
+ * @return DECLINED, or the status of the refusal
+ */
+int rlx_engine_early(request_rec *r);
+
+/**
  * The fixups hook: decide a request, or what an internal redirect added to
  * it.
  * @return DECLINED, or the status of the refusal

@@ -168,3 +168,8 @@ void rlx_environment_set_for_handler(request_rec *r, rlx_request_t *request)
         set_all(r, request);
     }
 }
+
+void rlx_environment_set_again(rlx_request_t *request)
+{
+    set_all(request->shown_in, request);
+}

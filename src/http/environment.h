@@ -26,6 +26,9 @@ void rlx_environment_set(request_rec *r, rlx_request_t *request);
 /** Set the variables if r's handler or its .htaccess files might look. */
 void rlx_environment_set_for_handler(request_rec *r, rlx_request_t *request);
 
+/** Decisions have changed since the variables were set, which they were. */
+void rlx_environment_set_again(rlx_request_t *request);
+
 /** Not 0 if a .htaccess file was read for the request: it may do anything. */
 static inline int rlx_environment_has_htaccess(const request_rec *r)
 {

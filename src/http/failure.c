@@ -66,12 +66,13 @@ int rlx_failure_falls_back(request_rec *r, rlx_request_t *request,
     const rlx_server_t *sv = rlx_server_of(r->server);
     const rlx_section_t *endpoint = plan->endpoint;
 
-    if (!sv->local || request->store == sv->local) {
+    if (!sv->local) {
         return 0;
     }
     log_request(r, sv->fallback ? "is held to RateLimitFallback"
                                 : "is counted in shared memory");
     request->store = sv->local;
+    plan->usual = NULL;
     request->meta = NULL;
     note_result(request, RLX_RESULT_FALLBACK);
     if (sv->fallback) {

@@ -4,11 +4,14 @@
  * Response fields. They are set by an output filter that runs after
  * mod_cache's, so that a cached response never carries those of the client
  * that it was made for, and just before the head is written, so that they say
- * what is left then.
+ * what is left then. The response is known there, so it is also the place
+ * where limits that depend on it are settled.
  */
 
 #include "http/headers.h"
 
+#include <apr_date.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "http_protocol.h"
@@ -17,6 +20,7 @@
 
 #include "http/digits.h"
 #include "http/manner.h"
+#include "http/settle.h"
 
 #define FILTER_NAME "RATELIMIT_HEADERS"
 
@@ -80,23 +84,6 @@ static void ietf(request_rec *r, const rlx_request_t *request)
     set_field(r, "RateLimit", states);
 }
 
-static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
-{
-    request_rec *r = f->r;
-    const rlx_request_t *request = rlx_request_find(r);
-
-    if (request && request->n) {
-        if (request->headers & RLX_HEADERS_X) {
-            x_ratelimit(r, request);
-        }
-        if (request->headers & RLX_HEADERS_IETF) {
-            ietf(r, request);
-        }
-    }
-    ap_remove_output_filter(f);
-    return ap_pass_brigade(f->next, bb);
-}
-
 /** The time after which the same request would have room by every limit:
  *  those that refused it, and those that it was charged to all the same. */
 static rlx_usec_t retry_at(const rlx_request_t *request)
@@ -139,6 +126,121 @@ static const char *retry_text(request_rec *r, const rlx_request_t *request,
     return date;
 }
 
+/** The latest time, in seconds since 1970, that a response says to come again;
+ *  and the words that say so. */
+typedef struct latest_t {
+    apr_pool_t *pool;
+    /** Of the request. */
+    apr_int64_t now_sec;
+    apr_int64_t at_sec;
+    const char *text;
+} latest_t;
+
+/** The end of one value of a list: a date holds a comma, after its day of
+ *  the week. */
+static const char *value_end(const char *value)
+{
+    const char *comma = ap_strchr_c(value, ',');
+
+    if (comma && apr_isalpha(*value)) {
+        comma = ap_strchr_c(comma + 1, ',');
+    }
+    return comma ? comma : value + strlen(value);
+}
+
+/** When one value says to come again; 0 if it says nothing. */
+static apr_int64_t value_at(const latest_t *latest, const char *value)
+{
+    char *end;
+    apr_int64_t sec = apr_strtoi64(value, &end, 10);
+
+    if (apr_isdigit(*value) && (!*end || apr_isspace(*end))) {
+        return sec > RLX_COUNT_MAX ? 0 : latest->now_sec + sec;
+    }
+    return apr_time_sec(apr_date_parse_http(value));
+}
+
+/** Who adds to what is there already makes a list of it. */
+static void take_later(latest_t *latest, const char *list)
+{
+    while (*list) {
+        const char *end = value_end(list);
+        const char *value = apr_pstrmemdup(latest->pool, list,
+                                           (apr_size_t)(end - list));
+        apr_int64_t at_sec = value_at(latest, value);
+
+        if (at_sec > latest->at_sec) {
+            latest->at_sec = at_sec;
+            latest->text = value;
+        }
+        for (list = end; *list == ',' || apr_isspace(*list); list++) {
+        }
+    }
+}
+
+/** Look through a table for values that are not ours.
+ *  @return how many there are */
+static int take_others(latest_t *latest, const apr_table_t *table,
+                       const char *name, const char *ours)
+{
+    const apr_array_header_t *fields = apr_table_elts(table);
+    const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
+    int n = 0;
+
+    for (int i = 0; i < fields->nelts; i++, field++) {
+        if (field->val != ours && !((field->key[0] ^ name[0]) & ~0x20)
+            && !ap_cstr_casecmp(field->key, name)) {
+            take_later(latest, field->val);
+            n++;
+        }
+    }
+    return n;
+}
+
+/** Of all that say when to come again (an error document, Header always)
+ *  the latest is kept: earlier there is no room. */
+static __attribute__((noinline)) void keep_later(request_rec *r,
+                                                 const rlx_request_t *request)
+{
+    const rlx_manner_t *manner = rlx_manner_of(request->decided_in);
+    const char *name = rlx_manner_field(manner, RLX_FIELD_RETRY_AFTER,
+                                        "Retry-After");
+    latest_t latest;
+
+    latest.pool = r->pool;
+    latest.now_sec = rlx_seconds_up(request->now_usec);
+    latest.at_sec = latest.now_sec + request->wait_sec;
+    latest.text = request->retry_after;
+    if (take_others(&latest, r->headers_out, name, request->retry_after)
+        + take_others(&latest, r->err_headers_out, name,
+                      request->retry_after)) {
+        set_field(r, name, latest.text);
+    }
+}
+
+static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    request_rec *r = f->r;
+    rlx_request_t *request = rlx_request_find(r);
+
+    if (request && rlx_settle_is_due(request)) {
+        rlx_settle(r, request);
+    }
+    if (request && request->refused_in) {
+        keep_later(r, request);
+    }
+    if (request && request->n) {
+        if (request->headers & RLX_HEADERS_X) {
+            x_ratelimit(r, request);
+        }
+        if (request->headers & RLX_HEADERS_IETF) {
+            ietf(r, request);
+        }
+    }
+    ap_remove_output_filter(f);
+    return ap_pass_brigade(f->next, bb);
+}
+
 void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
 {
     const rlx_manner_t *manner = rlx_manner_of(r);
@@ -147,10 +249,11 @@ void rlx_headers_refuse(request_rec *r, rlx_request_t *request)
     if (request->wait_sec < 1) {
         request->wait_sec = 1;
     }
+    request->retry_after = retry_text(r, request, manner);
     apr_table_setn(r->err_headers_out,
                    rlx_manner_field(manner, RLX_FIELD_RETRY_AFTER,
                                     "Retry-After"),
-                   retry_text(r, request, manner));
+                   request->retry_after);
     /* RFC 6585: a 429 must not be stored; nor any other refusal of ours. */
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
 }
@@ -174,7 +277,9 @@ void rlx_headers_insert(request_rec *r)
 {
     const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
-    if (request && request->headers && request->n
+    if (request && request->n
+        && (request->headers || request->refused_in
+            || rlx_settle_is_due(request))
         && !is_inserted(r)) {
         ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }

@@ -106,8 +106,9 @@ static const char *check_kept(const cmd_parms *cmd, const rlx_limit_t *limits,
     return NULL;
 }
 
-const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)
+const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *line)
 {
+    rlx_dir_t *dir = conf;
     rlx_rule_e kind = (rlx_rule_e)(apr_uintptr_t)cmd->info;
     rlx_limit_t limits[RLX_LIMITS_PER_STRING];
     const rlx_options_t *options;
@@ -133,6 +134,7 @@ const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line)
         return error;
     }
     rules = rules_here(cmd, kind, dir);
+    dir->has_early |= (options->lane & RLX_LANE_EARLY) != 0;
     if (dynamic) {
         rlx_rule_t *rule = make_rule(cmd, kind, NULL, options);
 

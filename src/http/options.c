@@ -23,6 +23,8 @@ typedef struct reading_t {
     rlx_options_t *options;
     /** How many limits the directive has. */
     int limits;
+    /** reserve= as written; NULL: it is not there. */
+    const char *reserve;
 } reading_t;
 
 typedef struct option_t {
@@ -154,6 +156,32 @@ static const char *read_exempt_when(reading_t *reading, const char *text)
                                &reading->options->exempt_when);
 }
 
+static const char *read_deduct_when(reading_t *reading, const char *text)
+{
+    return rlx_condition_parse(reading->cmd, "deduct_when=", text,
+                               &reading->options->deduct_when);
+}
+
+static const char *read_reserve(reading_t *reading, const char *text)
+{
+    reading->reserve = text;
+    return rlx_flag(reading->cmd, "reserve=", text,
+                    &reading->options->reserve);
+}
+
+static const char *read_phase(reading_t *reading, const char *text)
+{
+    static const rlx_choice_t phases[] = {
+        { "fixups", 0 }, { "early", RLX_LANE_EARLY }, { NULL, 0 }
+    };
+    int lane = 0;
+    const char *error = rlx_choose(reading->cmd, "phase=", text, phases,
+                                   &lane);
+
+    reading->options->lane |= (unsigned int)lane;
+    return error;
+}
+
 static const char *read_dry_run(reading_t *reading, const char *text)
 {
     return rlx_flag(reading->cmd, "dry_run=", text,
@@ -262,7 +290,10 @@ static const option_t known[] = {
     { "exempt_when", ON_ALL, 0, read_exempt_when },
     { "on_breach", ON_ALL, 0, read_on_breach },
     { "status", ON_ALL, 0, read_status },
-    { "dry_run", ON_ALL, 0, read_dry_run }
+    { "dry_run", ON_ALL, 0, read_dry_run },
+    { "deduct_when", ON_ALL & ~ON(RLX_RULE_META), 0, read_deduct_when },
+    { "reserve", ON_ALL & ~ON(RLX_RULE_META), 0, read_reserve },
+    { "phase", ON_ALL & ~ON(RLX_RULE_FALLBACK), 0, read_phase }
 };
 
 #define KNOWN ((int)(sizeof(known) / sizeof(known[0])))
@@ -300,6 +331,12 @@ static const char *check_together(const reading_t *reading, rlx_rule_e kind)
     if (kind == RLX_RULE_SHARED && !options->scope) {
         return rlx_wrong(reading->cmd, "scope= is missing: it names the "
                          "counter that is shared, as in scope=api");
+    }
+    if (reading->reserve && !options->deduct_when) {
+        return rlx_wrong(reading->cmd, "reserve=%s makes no sense without "
+                         "deduct_when= beside it: it says whether the cost is "
+                         "taken before the response is known",
+                         rlx_shown(reading->cmd->pool, reading->reserve));
     }
     if (!options->burst || options->strategy == RLX_GCRA) {
         return NULL;
@@ -353,7 +390,7 @@ const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
                               int n, const rlx_options_t **options)
 {
     rlx_options_t *made = apr_pcalloc(cmd->pool, sizeof(*made));
-    reading_t reading = { cmd, made, n };
+    reading_t reading = { cmd, made, n, NULL };
     unsigned int seen = 0;
 
     made->cost = 1;
@@ -370,6 +407,7 @@ const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
             return error;
         }
     }
+    made->lane |= made->dry_run ? RLX_LANE_DRY : 0;
     *options = made;
     return check_together(&reading, kind);
 }

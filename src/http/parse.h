@@ -116,6 +116,6 @@ const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
 
 /** The directives that hold limits; cmd->info is which, an rlx_rule_e. For
  *  RAW_ARGS. */
-const char *rlx_limit_directive(cmd_parms *cmd, void *dir, const char *line);
+const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *line);
 
 #endif /* RLX_HTTP_PARSE_H */

@@ -8,22 +8,20 @@
 
 #include "http/request.h"
 
-rlx_request_t *rlx_request_find(const request_rec *r)
+rlx_request_t *rlx_request_find_before(const request_rec *r)
 {
-    for (; r; r = r->prev) {
-        rlx_request_t *request = ap_get_module_config(r->request_config,
-                                                      &ratelimit_ext_module);
+    rlx_request_t *request = NULL;
 
-        if (request) {
-            return request;
-        }
+    while (!request && (r = r->prev) != NULL) {
+        request = ap_get_module_config(r->request_config,
+                                       &ratelimit_ext_module);
     }
-    return NULL;
+    return request;
 }
 
-/** A record with nothing decided. Record and decisions are one piece of
- *  memory: this is done for every request that a limit holds for. */
-static rlx_request_t *make(request_rec *r, int room)
+/* Record and decisions are one piece of memory: this is done for every
+ * request that a limit holds for. */
+rlx_request_t *rlx_request_make(request_rec *r, int method, int room)
 {
     rlx_request_t *request = apr_palloc(r->pool, sizeof(*request)
                                         + sizeof(rlx_decision_t)
@@ -31,9 +29,10 @@ static rlx_request_t *make(request_rec *r, int room)
 
     memset(request, 0, sizeof(*request));
     request->method = r->method;
-    request->method_number = rlx_method_of(r);
+    request->method_number = method;
     request->decisions = (rlx_decision_t *)(request + 1);
     request->room = room;
+    ap_set_module_config(r->request_config, &ratelimit_ext_module, request);
     return request;
 }
 
@@ -42,20 +41,29 @@ rlx_request_t *rlx_request_get(request_rec *r, int more)
     rlx_request_t *request = rlx_request_find(r);
 
     if (!request) {
-        request = make(r, more);
+        return rlx_request_make(r, rlx_method_of(r), more);
     }
-    else if (request->n + more > request->room) {
+    if (request->n + more > request->room) {
         rlx_decision_t *larger;
+        apr_size_t breached = request->breached
+                              ? (apr_size_t)(request->breached
+                                             - request->decisions) : 0;
 
         request->room = request->n + more;
         larger = apr_palloc(r->pool, sizeof(*larger)
                                      * (apr_size_t)request->room);
         memcpy(larger, request->decisions,
                sizeof(*larger) * (apr_size_t)request->n);
+        request->breached = request->breached ? &larger[breached] : NULL;
         request->decisions = larger;
     }
     ap_set_module_config(r->request_config, &ratelimit_ext_module, request);
     return request;
+}
+
+void rlx_request_read_clock(rlx_request_t *request)
+{
+    request->now_usec = apr_time_now();
 }
 
 /** Not 0 if a speaks for the request rather than b. */

@@ -31,6 +31,9 @@ typedef struct rlx_decision_t {
     /** rlx_counter_t's text, for a storage that wants it. */
     const char *scope;
     size_t scope_len;
+    /** Not 0: the limit has deduct_when= and the response is not known; what
+     *  the verdict says of charging is not the last word. */
+    int is_pending;
     rlx_verdict_t verdict;
     /** The storage that decided it. */
     const rlx_store_t *store;
@@ -68,10 +71,14 @@ typedef struct rlx_request_t {
     /** The storage that decides now: the server's, or what stands in for it
      *  while it cannot answer. Set by the engine before it asks. */
     const rlx_store_t *store;
+    /** The same of the limits with phase=early. */
+    const ap_conf_vector_t *early_for;
     /** What was decided, in that order: n of them, and room for more. */
     rlx_decision_t *decisions;
     int n;
     int room;
+    /** Not 0: a decision may be pending. */
+    int has_pending;
     rlx_result_e result;
     /** Not 0: RateLimitRequestFilter said that no limit is looked at; it
      *  holds for all redirects to come. */
@@ -84,7 +91,7 @@ typedef struct rlx_request_t {
      *  worked out for that one. */
     request_rec *decided_in;
     /** The request whose environment says how it fared, as it is now. */
-    const request_rec *shown_in;
+    request_rec *shown_in;
     /** The first decision without room; of no meaning when all had. */
     const rlx_decision_t *breached;
     /** When it was decided, wall clock. */
@@ -100,20 +107,42 @@ typedef struct rlx_request_t {
     int status;
     /** Seconds after which a refused request has room, at least 1. */
     apr_int64_t wait_sec;
+    /** The same in a field; NULL: not refused. */
+    const char *retry_after;
 } rlx_request_t;
 
-/** The record of a client request, found from any of its internal redirects.
- *  NULL if none has been made. */
-rlx_request_t *rlx_request_find(const request_rec *r);
+/** For rlx_request_find(): look at what r was redirected from. */
+rlx_request_t *rlx_request_find_before(const request_rec *r);
 
-/** The same, made if there is none, attached to r, and with room for so many
- *  more decisions. */
+/** The record of a client request, found from any of its internal redirects.
+ *  NULL if none has been made. Inline: every hook asks. */
+static inline rlx_request_t *rlx_request_find(const request_rec *r)
+{
+    rlx_request_t *request = ap_get_module_config(r->request_config,
+                                                  &ratelimit_ext_module);
+
+    return request || !r->prev ? request : rlx_request_find_before(r);
+}
+
+/**
+ * Make a record, attached to r; there is none.
+ * @param method rlx_method_of(r)
+ * @param room   decisions that it has room for
+ */
+rlx_request_t *rlx_request_make(request_rec *r, int method, int room);
+
+/** The record of a client request, made if there is none, attached to r, and
+ *  with room for so many more decisions. */
 rlx_request_t *rlx_request_get(request_rec *r, int more);
 
 /** The decision that the X-RateLimit fields and the like speak of: the
  *  breached one, else the one with the shortest window, unshared before
  *  shared. NULL if nothing was decided. */
 const rlx_decision_t *rlx_request_spokesman(const rlx_request_t *request);
+
+/** Read the wall clock into the record: the one place where the module does,
+ *  once for each time that a request is decided. */
+void rlx_request_read_clock(rlx_request_t *request);
 
 /** How a request fared in the end. */
 static inline rlx_result_e rlx_request_result(const rlx_request_t *request)

@@ -14,6 +14,7 @@
 #include "http/resolve.h"
 
 #include "http/dynamic.h"
+#include "http/usual.h"
 
 /** What is known of the walk so far. */
 typedef struct walk_t {
@@ -198,6 +199,7 @@ static void walk_all(request_rec *r, const rlx_server_t *sv,
     plan->n = 0;
     plan->exempt = 0;
     plan->endpoint = NULL;
+    plan->usual = NULL;
     walk.room = length(sv->defaults) + length(sv->application);
     visit_sections(&walk, chain);
     if (sv->defaults && walk.defaults_hold
@@ -244,6 +246,17 @@ static int has_methods(const apr_array_header_t *rules)
 {
     for (int i = 0; rules && i < rules->nelts; i++) {
         if (APR_ARRAY_IDX(rules, i, rlx_rule_t *)->options->methods) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int has_early(const apr_array_header_t *rules)
+{
+    for (int i = 0; rules && i < rules->nelts; i++) {
+        if (APR_ARRAY_IDX(rules, i, rlx_rule_t *)->options->lane
+            & RLX_LANE_EARLY) {
             return 1;
         }
     }
@@ -302,6 +315,18 @@ static const rlx_ready_t *make_meta_ready(apr_pool_t *pconf,
     return ready;
 }
 
+/** RateLimitStrategy as it is in force in a section, unless another section
+ *  that does not speak of limits says something else. */
+static int strategy_in(const rlx_server_t *sv, const rlx_section_t *section)
+{
+    const rlx_dir_t *base = rlx_dir_of(sv->server->lookup_defaults);
+
+    if (section && section->settings->strategy != RLX_UNSET) {
+        return section->settings->strategy;
+    }
+    return base ? base->strategy : RLX_UNSET;
+}
+
 /** A plan for all requests; NULL where each has its own. */
 static const rlx_ready_t *make_ready(apr_pool_t *pconf,
                                      const rlx_server_t *sv,
@@ -321,12 +346,15 @@ static const rlx_ready_t *make_ready(apr_pool_t *pconf,
                         && !(section && has_methods(section->rules));
     ready->defaults = sv->defaults;
     ready->application = sv->application;
+    ready->plan.usual = rlx_usual_make(pconf, sv, strategy_in(sv, section),
+                                       &ready->plan);
     return ready;
 }
 
 void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv)
 {
     sv->ready = make_ready(pconf, sv, NULL);
+    sv->has_early_meta = has_early(sv->meta);
     sv->meta_ready = make_meta_ready(pconf, sv);
     for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
         rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,

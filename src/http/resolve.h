@@ -33,6 +33,9 @@ typedef struct rlx_plan_t {
     unsigned int exempt;
     /** The innermost section (outside .htaccess) that speaks of limits. */
     const rlx_section_t *endpoint;
+    /** What is known of its counters beforehand; NULL: nothing. See
+     *  usual.h. */
+    const struct rlx_usual_t *usual;
 } rlx_plan_t;
 
 /** A plan that was worked out when the configuration was read. It is for

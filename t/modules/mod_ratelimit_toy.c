@@ -4,13 +4,15 @@
  * A storage that breaks when it is told to, for the tests; and an example of
  * a storage in a module of its own, which needs ratelimit_storage.h alone.
  *
- *     RateLimitStorage toy://[name] [rows=1000] [down=FILE]
+ *     RateLimitStorage toy://[name] [rows=1000] [down=FILE] [pretend=on]
  *
  * Counters are rows of a table in shared memory, found by their text, one
  * after the other, and under a mutex: nothing for a real server. Fixed
- * windows are all it keeps. While FILE exists no call is answered; if FILE
- * holds names of calls ("give_back look"), those alone are not. Each call
- * that fails is logged at info, each charge at debug.
+ * windows are all it keeps; with pretend=on it takes limits of all strategies
+ * and counts them so. While FILE exists no call is answered; if FILE
+ * holds names of calls ("give_back look"), those alone are not, and if it
+ * holds a part of a scope, those about such counters alone. Each call that
+ * fails is logged at info, each charge at debug.
  */
 
 #include "ratelimit_storage.h"
@@ -51,6 +53,7 @@ struct rlx_storage_t {
     const rlx_storage_env_t *env;
     const char *uri;
     const char *down;
+    int pretends;
     int rows;
     apr_pool_t *pconf;
     kept_t *kept;
@@ -71,6 +74,10 @@ static const char *set_option(rlx_storage_t *toy, const char *name,
         toy->down = value;
         return NULL;
     }
+    if (!strcasecmp(name, "pretend") && !strcasecmp(value, "on")) {
+        toy->pretends = 1;
+        return NULL;
+    }
     if (!strcasecmp(name, "rows")) {
         char *end;
         apr_int64_t rows = apr_strtoi64(value, &end, 10);
@@ -83,7 +90,7 @@ static const char *set_option(rlx_storage_t *toy, const char *name,
         return NULL;
     }
     return apr_psprintf(toy->pconf, "toy:// has no option \"%s\"; it has "
-                        "rows= and down=", name);
+                        "rows=, down= and pretend=on", name);
 }
 
 static const char *toy_create(rlx_storage_t **instance, const char *uri,
@@ -112,7 +119,7 @@ static const char *toy_create(rlx_storage_t **instance, const char *uri,
 static const char *toy_refuses(const rlx_storage_t *toy,
                                const rlx_limit_t *limit, apr_pool_t *ptemp)
 {
-    if (limit->strategy == RLX_FIXED_WINDOW) {
+    if (limit->strategy == RLX_FIXED_WINDOW || toy->pretends) {
         return NULL;
     }
     return apr_psprintf(ptemp, "\"%s\": toy:// counts by fixed-window alone; "
@@ -164,29 +171,42 @@ static apr_status_t toy_open(rlx_storage_t *toy)
     return APR_SUCCESS;
 }
 
-static apr_status_t toy_child_init(rlx_storage_t *toy, apr_pool_t *pchild)
-{
-    return apr_proc_mutex_child_init(&toy->kept->mutex, NULL, pchild);
-}
-
-/** Not 0 if a call of this name is to fail now. */
-static int is_down(const rlx_storage_t *toy, const char *call, apr_pool_t *p)
+/** What is to fail now: names of calls, "" for all of them; NULL: nothing. */
+static const char *failing(const rlx_storage_t *toy, apr_pool_t *p)
 {
     apr_file_t *file;
-    char calls[100] = "";
-    apr_size_t len = sizeof(calls) - 1;
+    apr_size_t len = 100;
+    char *calls = apr_pcalloc(p, len + 1);
 
     if (!toy->down
         || apr_file_open(&file, toy->down, APR_FOPEN_READ, 0, p)
            != APR_SUCCESS) {
-        return 0;
+        return NULL;
     }
-    if (apr_file_read(file, calls, &len) != APR_SUCCESS) {
-        len = 0;
-    }
-    calls[len] = '\0';
+    apr_file_read(file, calls, &len);
     apr_file_close(file);
-    if (*calls && !strstr(calls, call)) {
+    return calls;
+}
+
+/** Not 0 if a counter's scope has a part. */
+static int is_meant(const rlx_counter_t *counters, int n, const char *part)
+{
+    for (int i = 0; i < n; i++) {
+        if (strstr(counters[i].scope, part)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** Not 0 if a call of this name, about these counters, is to fail now. */
+static int is_down(const rlx_storage_t *toy, const char *call,
+                   const rlx_counter_t *counters, int n, apr_pool_t *p)
+{
+    const char *what = failing(toy, p);
+
+    if (!what || (*what && !strstr(what, call)
+                  && !is_meant(counters, n, what))) {
         return 0;
     }
     toy->env->log(toy->env->baton, RLX_LOG_INFO, APR_SUCCESS,
@@ -194,12 +214,24 @@ static int is_down(const rlx_storage_t *toy, const char *call, apr_pool_t *p)
     return 1;
 }
 
+/* Fails only if it is named: who comes while the storage is away may find it
+ * there later. */
+static apr_status_t toy_child_init(rlx_storage_t *toy, apr_pool_t *pchild)
+{
+    const char *calls = failing(toy, pchild);
+
+    if (calls && strstr(calls, "child_init")) {
+        return APR_ECONNREFUSED;
+    }
+    return apr_proc_mutex_child_init(&toy->kept->mutex, NULL, pchild);
+}
+
 /** Take the mutex, unless the call is to fail. */
 static apr_status_t begin(const rlx_storage_t *toy, const char *call,
-                          apr_pool_t *p)
+                          const rlx_counter_t *counters, int n, apr_pool_t *p)
 {
-    return is_down(toy, call, p) ? APR_ECONNREFUSED
-                                 : apr_proc_mutex_lock(toy->kept->mutex);
+    return is_down(toy, call, counters, n, p)
+           ? APR_ECONNREFUSED : apr_proc_mutex_lock(toy->kept->mutex);
 }
 
 static apr_status_t end(const rlx_storage_t *toy)
@@ -338,7 +370,7 @@ static apr_status_t toy_decide(rlx_storage_t *toy, rlx_charge_e mode,
                                rlx_usec_t now, rlx_verdict_t *verdicts,
                                apr_pool_t *ptemp)
 {
-    apr_status_t status = begin(toy, "decide", ptemp);
+    apr_status_t status = begin(toy, "decide", counters, n, ptemp);
     int up_to;
 
     if (status != APR_SUCCESS) {
@@ -359,7 +391,7 @@ static apr_status_t toy_look(rlx_storage_t *toy, const rlx_counter_t *counters,
                              int n, rlx_usec_t now, rlx_verdict_t *verdicts,
                              apr_pool_t *ptemp)
 {
-    apr_status_t status = begin(toy, "look", ptemp);
+    apr_status_t status = begin(toy, "look", counters, n, ptemp);
 
     if (status != APR_SUCCESS) {
         return status;
@@ -373,7 +405,7 @@ static apr_status_t toy_give_back(rlx_storage_t *toy,
                                   rlx_usec_t charged_at, rlx_usec_t now,
                                   apr_pool_t *ptemp)
 {
-    apr_status_t status = begin(toy, "give_back", ptemp);
+    apr_status_t status = begin(toy, "give_back", counters, n, ptemp);
 
     if (status != APR_SUCCESS) {
         return status;
@@ -395,7 +427,7 @@ static apr_status_t toy_forget(rlx_storage_t *toy,
                                const rlx_counter_t *counters, int n,
                                apr_pool_t *ptemp)
 {
-    apr_status_t status = begin(toy, "forget", ptemp);
+    apr_status_t status = begin(toy, "forget", counters, n, ptemp);
 
     if (status != APR_SUCCESS) {
         return status;
@@ -413,7 +445,7 @@ static apr_status_t toy_forget(rlx_storage_t *toy,
 static apr_status_t toy_forget_all(rlx_storage_t *toy, const char *prefix,
                                   apr_pool_t *ptemp)
 {
-    apr_status_t status = begin(toy, "forget_all", ptemp);
+    apr_status_t status = begin(toy, "forget_all", NULL, 0, ptemp);
 
     if (status != APR_SUCCESS) {
         return status;
@@ -427,7 +459,7 @@ static apr_status_t toy_figures(rlx_storage_t *toy, rlx_usec_t now,
                                 apr_pool_t *ptemp)
 {
     memset(figures, 0, sizeof(*figures));
-    figures->healthy = !is_down(toy, "figures", ptemp);
+    figures->healthy = !is_down(toy, "figures", NULL, 0, ptemp);
     figures->state = figures->healthy ? "a toy" : "a broken toy";
     figures->size_bytes = sizeof(row_t) * (apr_size_t)toy->rows;
     figures->keys_max = (apr_uint64_t)toy->rows;
