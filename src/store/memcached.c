@@ -111,7 +111,8 @@ static const char *add_server(rlx_storage_t *store, const char *text)
     if (!*text
         || apr_parse_addr_port(&host, &scope_id, &port, text, store->pool)
            != APR_SUCCESS
-        || !host || scope_id || strpbrk(host, "/@?# \t")) {
+        || !host || scope_id || strpbrk(host, "/@?# \t")
+        || (strchr(host, ':') && *text != '[')) {
         return bad_server(store, text);
     }
     if (store->n_servers == RLX_MC_SERVERS_MAX) {
@@ -369,7 +370,7 @@ static apr_status_t ask(rlx_storage_t *store, rlx_mc_server_t *server,
         }
         if (done < 0) {
             rlx_mc_complain(store, server, line, ptemp);
-            status = APR_EGENERAL;
+            status = RLX_MC_NONSENSE;
         }
     }
     rlx_mc_link_give(link, status == APR_SUCCESS);

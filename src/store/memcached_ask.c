@@ -31,6 +31,8 @@ static apr_status_t fail(rlx_mc_call_t *call, rlx_mc_asked_t *asked,
     asked->has_failed = 1;
     if (said) {
         rlx_mc_complain(call->store, server, said, call->p);
+        status = !strncmp(said, "SERVER_ERROR out of memory", 26)
+                 ? APR_ENOMEM : status;
     }
     if (status != APR_EAGAIN && server->breaker) {
         rlx_mc_note_failure(call->store, server, asked->ticket, call->now,
@@ -168,7 +170,7 @@ static void keep_value(const char *value, rlx_mc_counter_t *item)
 }
 
 /** Read one item, the line of which was read.
- *  @return APR_EGENERAL if it was not asked for */
+ *  @return RLX_MC_NONSENSE if it was not asked for */
 static apr_status_t read_item(rlx_mc_call_t *call, int s, rlx_mc_item_t told)
 {
     char value[RLX_MC_VALUE_MAX];
@@ -177,7 +179,7 @@ static apr_status_t read_item(rlx_mc_call_t *call, int s, rlx_mc_item_t told)
     int is_ours = 0;
 
     if (told.name_len > RLX_MC_NAME_MAX) {
-        return APR_EGENERAL;
+        return RLX_MC_NONSENSE;
     }
     /* The line goes when the value is read. */
     told.name = memcpy(name, told.name, told.name_len);
@@ -202,7 +204,7 @@ static apr_status_t read_item(rlx_mc_call_t *call, int s, rlx_mc_item_t told)
             }
         }
     }
-    return status == APR_SUCCESS && !is_ours ? APR_EGENERAL : status;
+    return status == APR_SUCCESS && !is_ours ? RLX_MC_NONSENSE : status;
 }
 
 /** Nothing is known of the counters of a server. */
@@ -240,7 +242,7 @@ static apr_status_t read_items(rlx_mc_call_t *call, int s, const char **said)
         }
         else if (!rlx_mc_read_item(line, &told)) {
             *said = apr_pstrdup(call->p, line);
-            return APR_EGENERAL;
+            return RLX_MC_NONSENSE;
         }
         else if ((status = read_item(call, s, told)) != APR_SUCCESS) {
             return status;
@@ -386,7 +388,7 @@ static apr_status_t read_results(rlx_mc_call_t *call, int s, const char **said)
             break;
         case RLX_MC_FAILED:
             *said = apr_pstrdup(call->p, line);
-            return APR_EGENERAL;
+            return RLX_MC_NONSENSE;
         }
     }
     return APR_SUCCESS;

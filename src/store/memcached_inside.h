@@ -20,6 +20,13 @@
 #include "core/breaker.h"
 #include "core/strategy.h"
 
+/** The status of an answer that is none. */
+#ifdef EPROTO
+#define RLX_MC_NONSENSE EPROTO
+#else
+#define RLX_MC_NONSENSE APR_EGENERAL
+#endif
+
 /** As many servers as one URI may name. */
 #define RLX_MC_SERVERS_MAX 32
 
@@ -120,14 +127,14 @@ apr_status_t rlx_mc_link_send(rlx_mc_link_t *link, const char *data,
 /** Read a line.
  *  @param line in the connection's buffer until the next call; without its
  *              end, with a NUL
- *  @return APR_EOF if the server closed; APR_EGENERAL if it is too long */
+ *  @return APR_EOF if the server closed; RLX_MC_NONSENSE if it is too long */
 apr_status_t rlx_mc_link_line(rlx_mc_link_t *link, char **line,
                               rlx_usec_t until);
 
 /** Read so many bytes and the end of line after them.
  *  @param to   where the first of them go, with a NUL
  *  @param room how many bytes there are, not 0
- *  @return APR_EGENERAL if no end of line follows */
+ *  @return RLX_MC_NONSENSE if no end of line follows */
 apr_status_t rlx_mc_link_data(rlx_mc_link_t *link, apr_size_t bytes, char *to,
                               apr_size_t room, rlx_usec_t until);
 

@@ -233,7 +233,7 @@ apr_status_t rlx_mc_link_line(rlx_mc_link_t *link, char **line,
             return APR_SUCCESS;
         }
         if (there > RLX_MC_LINE_MAX) {
-            return APR_EGENERAL;
+            return RLX_MC_NONSENSE;
         }
         looked_at = there;
         status = receive(link, until);
@@ -289,5 +289,5 @@ apr_status_t rlx_mc_link_data(rlx_mc_link_t *link, apr_size_t bytes, char *to,
             return status;
         }
     }
-    return end[0] == '\r' && end[1] == '\n' ? APR_SUCCESS : APR_EGENERAL;
+    return end[0] == '\r' && end[1] == '\n' ? APR_SUCCESS : RLX_MC_NONSENSE;
 }

@@ -287,6 +287,8 @@ static void test_uris(void)
         { "memcached://a:0", NULL, NULL, "\"a:0\"" },
         { "memcached://a:99999", NULL, NULL, "\"a:99999\"" },
         { "memcached://11211", NULL, NULL, "\"11211\"" },
+        { "memcached://a:b", NULL, NULL, "\"a:b\"" },
+        { "memcached://::1", NULL, NULL, "\"::1\"" },
         { "memcached://a/b", NULL, NULL, "\"a/b\"" },
         { "memcached://a?x=1", NULL, NULL, "\"a?x=1\"" },
         { "memcached://a,A:11211", NULL, NULL, "a:11211 twice" },
