@@ -1,5 +1,4 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
-#
 # mpm: any
 #
 # RateLimitStorage memcached:// when it hangs, dies, comes back, is full or

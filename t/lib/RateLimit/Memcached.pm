@@ -61,8 +61,22 @@ sub start_again {
 }
 
 # It hangs: connections are taken and nothing is answered. And on again.
-sub freeze { kill STOP => $_[0]{pid} }
-sub thaw   { kill CONT => $_[0]{pid} }
+sub freeze { CORE::kill(STOP => $_[0]{pid}); _wait($_[0]{pid}, 'T') }
+sub thaw   { CORE::kill(CONT => $_[0]{pid}); _wait($_[0]{pid}, '[RS]') }
+
+# Until the process is in this state, all its threads included.
+sub _wait {
+    my ($pid, $state) = @_;
+    for (1 .. 500) {
+        my @other = grep { !/^\d+ \(.*\) $state/ } map {
+            my $fh;
+            open($fh, '<', $_) ? scalar readline $fh : ();
+        } glob "/proc/$pid/task/*/stat";
+        return if !@other;
+        sleep 0.01;
+    }
+    die "memcached $pid does not get into state $state\n";
+}
 
 sub kill {
     my ($self) = @_;
