@@ -275,7 +275,7 @@ static apr_status_t mc_child_init(rlx_storage_t *store, apr_pool_t *pchild)
                                                   pchild);
 
     if (status == APR_SUCCESS) {
-        status = apr_thread_cond_create(&store->gate.freed, pchild);
+        status = apr_thread_cond_create(&store->gate.changed, pchild);
     }
     for (int i = 0; i < store->n_servers && status == APR_SUCCESS; i++) {
         status = rlx_mc_links_make(&store->servers[i], store->pool_max,

@@ -3,8 +3,9 @@
 /**
  * @file  memcached_inside.h
  * @brief What the files of memcached:// share: memcached.c (the provider),
- *        memcached_decide.c and memcached_ask.c (calls), memcached_talk.c
- *        (what is said), memcached_name.c, memcached_link.c (connections).
+ *        memcached_decide.c, memcached_group.c and memcached_ask.c (calls),
+ *        memcached_talk.c (what is said), memcached_name.c, memcached_link.c
+ *        (connections).
  *        docs/memcached.md has the whole.
  */
 
@@ -50,13 +51,18 @@ typedef struct rlx_mc_server_t {
     rlx_breaker_t *breaker;
 } rlx_mc_server_t;
 
-/** Lets threads of one child charge a counter in turn, where they would only
- *  get in each other's way. */
+struct rlx_mc_call_t;
+
+/** Where calls of one child that are after the same counters meet. */
 typedef struct rlx_mc_gate_t {
     apr_thread_mutex_t *mutex;
-    apr_thread_cond_t *freed;
-    /** A bit for each group of counters that some thread holds. */
-    apr_uint64_t held;
+    /** A group is done. */
+    apr_thread_cond_t *changed;
+    /** Those that wait. */
+    struct rlx_mc_call_t *queue;
+    int has_leader;
+    /** A bit for each group of counters that somebody queues for. */
+    apr_uint64_t bits;
 } rlx_mc_gate_t;
 
 /** The storage. */

@@ -106,16 +106,25 @@ void rlx_mc_link_give(rlx_mc_link_t *link, int is_sound)
     apr_reslist_release(link->server->links, link);
 }
 
-/** Let the socket wait until then. */
+/** Let the socket wait until then; not at all if that has passed. On a busy
+ *  machine it is often the waiting thread that is late, and the answer has
+ *  been there for long. */
 static apr_status_t wait_until(rlx_mc_link_t *link, rlx_usec_t until)
 {
     rlx_usec_t left = until - rlx_mc_clock();
 
     if (left <= 0) {
-        return APR_TIMEUP;
+        return apr_socket_timeout_set(link->socket, 0);
     }
     return apr_socket_timeout_set(link->socket,
                                   left > WAIT_USEC_MIN ? left : WAIT_USEC_MIN);
+}
+
+/** What did not come in no time at all has timed out like all else. */
+static apr_status_t timed_out(apr_status_t status)
+{
+    return APR_STATUS_IS_EAGAIN(status) || APR_STATUS_IS_EINPROGRESS(status)
+           ? APR_TIMEUP : status;
 }
 
 static apr_status_t try_address(rlx_mc_link_t *link, apr_sockaddr_t *address,
@@ -131,7 +140,7 @@ static apr_status_t try_address(rlx_mc_link_t *link, apr_sockaddr_t *address,
     }
     status = wait_until(link, until);
     if (status == APR_SUCCESS) {
-        status = apr_socket_connect(link->socket, address);
+        status = timed_out(apr_socket_connect(link->socket, address));
     }
     if (status != APR_SUCCESS) {
         apr_socket_close(link->socket);
@@ -176,7 +185,7 @@ apr_status_t rlx_mc_link_send(rlx_mc_link_t *link, const char *data,
         apr_status_t status = wait_until(link, until);
 
         if (status == APR_SUCCESS) {
-            status = apr_socket_send(link->socket, data, &sent);
+            status = timed_out(apr_socket_send(link->socket, data, &sent));
         }
         if (status != APR_SUCCESS) {
             return status;
@@ -202,7 +211,8 @@ static apr_status_t receive(rlx_mc_link_t *link, rlx_usec_t until)
         link->from = 0;
     }
     room = sizeof(link->in) - link->to;
-    status = apr_socket_recv(link->socket, link->in + link->to, &room);
+    status = timed_out(apr_socket_recv(link->socket, link->in + link->to,
+                                       &room));
     if (status == APR_SUCCESS && !room) {
         status = APR_EOF;
     }
