@@ -7,99 +7,20 @@
  */
 
 #include <pthread.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <apr_general.h>
-#include <apr_strings.h>
 #include <apr_time.h>
 
 #include "core/strategy.h"
-#include "store/store.h"
-#include "tap.h"
+#include "memcached_fixture.h"
 
 #define THREADS 8
 /** Each for itself like a child of httpd. */
 #define INSTANCES 2
 #define HOUR (INT64_C(3600) * 1000000)
-#define NOW  (INT64_C(1800000000) * 1000000)
+#define NOW  FIXTURE_NOW
 
 static const rlx_storage_provider_t *const mc = &rlx_memcached_provider;
-static apr_pool_t *pool;
-static pid_t server_pid;
-static const char *server_uri;
 static rlx_storage_t *instances[INSTANCES];
-
-/* --- a server ---------------------------------------------------------- */
-
-static void stop_server(void)
-{
-    if (server_pid > 0) {
-        kill(server_pid, SIGCONT);
-        kill(server_pid, SIGKILL);
-        waitpid(server_pid, NULL, 0);
-        server_pid = 0;
-    }
-}
-
-static void log_line(void *baton, rlx_log_level_e level, apr_status_t status,
-                     const char *message)
-{
-    diag("log: %s", message);
-}
-
-static rlx_storage_t *make_instance(const char *uri, const char *timeout)
-{
-    static const rlx_storage_env_t env = { .log = log_line };
-    apr_table_t *options = apr_table_make(pool, 1);
-    rlx_storage_t *store;
-
-    apr_table_setn(options, "timeout", timeout);
-    if (mc->create(&store, uri, options, &env, pool)
-        || mc->open(store) != APR_SUCCESS
-        || mc->child_init(store, pool) != APR_SUCCESS) {
-        return NULL;
-    }
-    return store;
-}
-
-static int answers(rlx_storage_t *store)
-{
-    rlx_storage_figures_t figures;
-
-    return store && mc->figures(store, NOW, &figures, pool) == APR_SUCCESS
-           && figures.healthy;
-}
-
-static int start_server(void)
-{
-    int port = 20000 + (int)(getpid() % 9000);
-    const char *text = apr_psprintf(pool, "%d", port);
-
-    server_uri = apr_psprintf(pool, "memcached://127.0.0.1:%d", port);
-    server_pid = fork();
-    if (server_pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execlp("memcached", "memcached", "-l", "127.0.0.1", "-p", text, "-U",
-               "0", "-u", "nobody", (char *)NULL);
-        _exit(127);
-    }
-    atexit(stop_server);
-    for (int i = 0; i < INSTANCES; i++) {
-        /* What is slow here is the machine. */
-        instances[i] = make_instance(server_uri, "5000");
-    }
-    for (int i = 0; i < 200; i++) {
-        if (answers(instances[0])) {
-            return 1;
-        }
-        usleep(20000);
-    }
-    return 0;
-}
 
 /* --- counters ---------------------------------------------------------- */
 
@@ -369,19 +290,19 @@ static void test_frozen(void)
     rlx_limit_t limit = limit_of(RLX_FIXED_WINDOW, 5);
     rlx_counter_t counter = counter_of(&limit, "frozen", 1);
     rlx_verdict_t verdict;
-    rlx_storage_t *store = make_instance(server_uri, "400");
+    rlx_storage_t *store = fixture_storage("400");
     apr_time_t start;
     apr_status_t status;
     int usec;
 
-    kill(server_pid, SIGSTOP);
+    kill(fixture_pid, SIGSTOP);
     start = apr_time_now();
     status = mc->decide(store, RLX_CHARGE_ATOMIC, &counter, 1, NOW, &verdict,
                         pool);
     usec = (int)(apr_time_now() - start);
     ok(APR_STATUS_IS_TIMEUP(status), "it is a time-out: %d", status);
     ok(usec >= 250000 && usec <= 900000, "after %d us of 400,000", usec);
-    kill(server_pid, SIGCONT);
+    kill(fixture_pid, SIGCONT);
     is_int(mc->decide(instances[0], RLX_CHARGE_ATOMIC, &counter, 1, NOW,
                       &verdict, pool), APR_SUCCESS, "and goes on");
     /* Nothing was charged by the question that was too late. */
@@ -394,11 +315,12 @@ int main(void)
         RLX_FIXED_WINDOW, RLX_SLIDING_WINDOW_COUNTER, RLX_GCRA
     };
 
-    apr_initialize();
-    atexit(apr_terminate);
-    apr_pool_create(&pool, NULL);
-    if (!ok(start_server(), "memcached answers")) {
+    if (!ok(fixture_start(), "memcached answers")) {
         return tap_done();
+    }
+    for (int i = 0; i < INSTANCES; i++) {
+        /* What is slow here is the machine. */
+        instances[i] = fixture_storage("5000");
     }
     for (int i = 0; i < 3; i++) {
         test_modes(kept[i]);
