@@ -13,9 +13,11 @@
 #include "http_request.h"
 #include "ap_provider.h"
 
+#include "http/api.h"
 #include "http/config.h"
 #include "http/engine.h"
 #include "http/headers.h"
+#include "http/htaccess.h"
 #include "http/key.h"
 #include "http/lifecycle.h"
 #include "http/needs.h"
@@ -33,6 +35,10 @@ static int add_hooks(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     unsigned int needs = rlx_needs_of(ap_conftree);
 
+    if (needs & RLX_NEEDS_HTACCESS) {
+        ap_hook_post_perdir_config(rlx_htaccess_check, NULL, NULL,
+                                   APR_HOOK_REALLY_FIRST);
+    }
     if (needs & RLX_NEEDS_EARLY) {
         ap_hook_header_parser(rlx_engine_early, before_us, NULL,
                               APR_HOOK_LAST);
@@ -63,6 +69,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(rlx_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
     ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    rlx_api_register();
     rlx_key_register(p);
     rlx_headers_register(p);
     rlx_refusal_register(p);

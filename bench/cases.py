@@ -13,6 +13,9 @@ class Case:
     # Is the module loaded?
     module: bool = True
     conf: str = ''
+    # What stands in the .htaccess of the served directory; None: files of
+    # that name are not looked for.
+    htaccess: str = None
     # Arguments of addresses.lua ("first count"), or None for load.lua. Each
     # run goes on where the last one stopped if `fresh` is set.
     addresses: tuple = None
@@ -81,6 +84,15 @@ CASES = [
     Case('moving', 'one limit, moving-window', base='none',
          conf='RateLimitDefault "10000 per day" strategy=moving-window\n',
          load=False),
+    # What reading any .htaccess costs is httpd's own.
+    Case('htaccess-none', 'without the module, a .htaccess', module=False,
+         base='none', htaccess='LimitRequestBody 1000000\n', load=False),
+    Case('htaccess-other', 'a .htaccess without a directive of the module',
+         base='htaccess-none', htaccess='LimitRequestBody 1000000\n',
+         load=False),
+    # To be compared with 'one' and what httpd pays for the file, see README.md.
+    Case('htaccess', 'a .htaccess with one limit', base='htaccess-none',
+         htaccess=f'RateLimit "{MANY} per day"\n', load=False),
     # Many clients.
     Case('many-none', '100,000 addresses, without the module', module=False,
          conf=REMOTEIP, addresses=(0, 100000)),

@@ -53,6 +53,9 @@ class Server:
         os.mkdir(f'{self.dir}/htdocs', 0o755)
         with open(f'{self.dir}/htdocs/file.txt', 'w') as file:
             file.write('x' * (FILE_BYTES - 1) + '\n')
+        if case.htaccess is not None:
+            with open(f'{self.dir}/htdocs/.htaccess', 'w') as file:
+                file.write(case.htaccess)
         self._write_conf()
         self.next_address = case.addresses[0] if case.addresses else 0
         command = [httpd_path(), '-X' if wrapper else '-DFOREGROUND',
@@ -76,6 +79,7 @@ class Server:
                        if os.path.exists(f'{libexec}/mod_{m}.so'))
         if self.case.module:
             load += f'LoadModule ratelimit_ext_module {module_path()}\n'
+        override = 'None' if self.case.htaccess is None else 'Limit'
         user = 'User nobody\nGroup nogroup\n' if os.getuid() == 0 else ''
         with open(f'{self.dir}/httpd.conf', 'w') as file:
             file.write(f'''{load}{user}
@@ -104,7 +108,7 @@ AddType text/plain .txt
 </IfModule>
 <Directory "{self.dir}/htdocs">
     Options FollowSymLinks
-    AllowOverride None
+    AllowOverride {override}
     Require all granted
 </Directory>
 {self.case.conf}

@@ -23,8 +23,16 @@ libapache2-mod-perl2 perl-Apache-Test   perl -MApache::Test -e 1
 libwww-perl          perl-libwww-perl   perl -MLWP::UserAgent -e 1
 binutils             binutils           have nm
 util-linux           util-linux         have setpriv && have flock
+apache2-utils        httpd-tools        have httxt2dbm
+sqlite3              sqlite             have sqlite3
+libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver
+g++                  gcc-c++            have c++
 '
 have() { command -v "$1" >/dev/null 2>&1; }
+has_driver() {
+    compgen -G '/usr/lib*/apr-util-1/apr_dbd_sqlite3*.so' \
+        || compgen -G '/usr/lib*/*/apr-util-1/apr_dbd_sqlite3*.so'
+}
 
 case $what in
     demo) needs=$needs_demo ;;

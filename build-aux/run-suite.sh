@@ -1,17 +1,28 @@
 #!/bin/bash
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 #
-# run-suite.sh MPM...: t/TEST under each MPM, verbose into build/tap/<mpm>.log,
-# with a line for each test file as it goes. A test file that says "# mpm: any"
-# does not depend on the MPM and runs under the first alone.
+# run-suite.sh [--sanitized] MPM...: t/TEST under each MPM, verbose into
+# build/tap/suite-<mpm>.log, with a line for each test file as it goes. A test
+# file that says "# mpm: any" does not depend on the MPM and runs under the
+# first alone. --sanitized: with the module under sanitizers, and without the
+# files that say "# sanitized: no".
 set -u
 cd "$(dirname "$0")/.." || exit 1
 mkdir -p build/tap
 exec 9>build/suite.lock
 flock -n 9 || { echo 'another run of the suite is using this checkout' >&2; exit 1; }
 
+kind=suite what= files=(t/*.t)
+if [ "${1:-}" = --sanitized ]; then
+    shift
+    kind=sanitized what=', sanitized'
+    export RLX_MODULE=$PWD/build/asan/.libs/mod_ratelimit_ext.so
+    export RLX_HTTPD=$PWD/t/httpd-asan
+    mapfile -t files < <(grep -L '^# sanitized: no' t/*.t)
+fi
+
 suite() {
-    local mpm=$1 log=build/tap/suite-$1.log status
+    local mpm=$1 log=build/tap/$kind-$1.log status
     shift
     MPM=$mpm t/TEST -v "$@" >"$log" 2>&1 9>&-
     status=$?
@@ -30,15 +41,15 @@ suite() {
 }
 
 failed=0
-files=(t/*.t)
 for mpm; do
-    rm -f "build/tap/suite-$mpm.log" t/logs/error_log
-    echo "== MPM $mpm: ${#files[@]} test files"
+    log=build/tap/$kind-$mpm.log
+    rm -f "$log" t/logs/error_log
+    echo "== MPM $mpm$what: ${#files[@]} test files"
     suite "$mpm" "${files[@]}" 9>&- &
-    while [ ! -e "build/tap/suite-$mpm.log" ]; do sleep 0.1; done
-    tail -n +1 -f --pid=$! "build/tap/suite-$mpm.log" 9>&- | build-aux/tap-count \
-        || { failed=1; echo "   the whole story: build/tap/suite-$mpm.log"; }
+    while [ ! -e "$log" ]; do sleep 0.1; done
+    tail -n +1 -f --pid=$! "$log" 9>&- | build-aux/tap-count \
+        || { failed=1; echo "   the whole story: $log"; }
     wait $!
-    mapfile -t files < <(grep -L '^# mpm: any' t/*.t)
+    mapfile -t files < <(printf '%s\n' "${files[@]}" | xargs grep -L '^# mpm: any')
 done
 exit $failed

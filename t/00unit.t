@@ -1,5 +1,6 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
+# sanitized: no
 #
 # The unit tests in C speak TAP themselves: their lines are passed on, so that
 # prove and t/TEST count each of them.

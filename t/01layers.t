@@ -1,5 +1,6 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
+# sanitized: no
 #
 # No layer calls upwards. The check speaks TAP itself.
 use strict;

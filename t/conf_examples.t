@@ -13,7 +13,7 @@ use RateLimit::Place ();
 
 # Modules that the examples speak to, where they are not compiled in.
 my @modules = qw(authz_host dir log_config mime remoteip rewrite proxy
-                 proxy_http auth_basic authn_file authz_user);
+                 proxy_http auth_basic authn_file authz_user dbd);
 # What may stand in a section alone: an example that shows nothing but such
 # directives is a piece of one.
 my $inner = qr/^\s*RateLimit(?:Shared|Exempt|Endpoint)?\s/;
@@ -27,7 +27,7 @@ chdir $top or die "$top: $!";
 sub whole {
     my ($text) = @_;
     $text =~ s/^\s*LoadModule\s.*\n?//mg;
-    $text =~ s{^(\s*RewriteMap \w+ "?txt:)[^\s"]+}{$1/dev/null}mg;
+    $text =~ s{^(\s*RewriteMap \w+ "?(?:txt|prg):)[^\s"]+}{$1/dev/null}mg;
     my $depth = 0;
     for (split /\n/, $text) {
         $depth-- if m{^\s*</};

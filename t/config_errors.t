@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# mpm: any
 #
 # Every wrong line is refused by httpd -t with one sentence that names the
 # directive, the bad part and what is accepted; every right one is taken.
@@ -112,6 +113,13 @@ refuses('RateLimitHeaderName left X', '"left" is not limit, remaining, reset or 
 refuses("RateLimitHeaderName limit $_", 'is not the name of a response field')
     for '"X Quota"', 'X-Quota:', '"X\x01"', "X-caf\xc3\xa9", '"a(b)"', 'x' x 129;
 refuses('RateLimitHeaderName limit', 'takes two arguments');
+
+accepts("RateLimitAllowOverride $_") for qw(None Add All add);
+accepts("<Location /a>\nRateLimitAllowOverride All\n</Location>");
+accepts("<VirtualHost *:81>\nRateLimitAllowOverride None\n</VirtualHost>");
+refuses("RateLimitAllowOverride $_", qq("$_" is not None, Add or All)) for qw(On Limit AuthConfig);
+refuses('RateLimitAllowOverride', 'takes one argument', 'None, Add');
+refuses('RateLimitAllowOverride None Add', 'takes one argument', 'None, Add');
 
 accepts("RateLimitOnBreach $_") for '/slow.html', '"/slow down.html"';
 accepts("<Location /a>\nRateLimitOnBreach /x\n</Location>");
@@ -466,7 +474,10 @@ for my $limit ('Limit POST', 'LimitExcept GET') {
             'RateLimitExempt', 'RateLimitEndpoint e', 'RateLimitEngine Off',
             'RateLimitStrategy gcra', 'RateLimitKey x', 'RateLimitHeaders On',
             'RateLimitStatus 429', 'RateLimitCharge all',
-            'RateLimitRequestFilter true';
+            'RateLimitRequestFilter true', 'RateLimitAllowOverride Add',
+            'RateLimitErrorBody json', 'RateLimitKeyDisplay hash',
+            'RateLimitHeaderName limit X-L', 'RateLimitRetryAfter http-date',
+            'RateLimitOnBreach /x';
 }
 {
     my ($exit, $output) = RateLimit::Httpd->config_test('RateLimitNonsense 1');

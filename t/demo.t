@@ -1,5 +1,6 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
+# sanitized: no
 #
 # The demo answers as Flask-Limiter's quick start does, and stops when told to.
 use strict;

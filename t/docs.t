@@ -1,5 +1,6 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
+# sanitized: no
 #
 # The documentation says what the module does: directives, contexts, options,
 # log tags, links, the quick start.
@@ -79,6 +80,7 @@ my $server = RateLimit::Httpd->start(
     conf => <<'END',
 <Directory "@DOCROOT@">
     AllowOverride Limit
+    RateLimitAllowOverride All
 </Directory>
 END
     files => { map { ("$_/.htaccess" => "$line{$_}\n", "$_/x" => '') } @table },

@@ -76,6 +76,9 @@ my %files = (
     'htaccess/.htaccess' => qq(Header set X-Result "%{RATELIMIT_RESULT}e"\n)
         . qq(Header always set X-Always "%{RATELIMIT_RESULT}e"\n)
         . qq(RateLimit "2 per hour"\n),
+    'nested/x.txt' => "text\n",
+    'nested/.htaccess' => qq(RateLimit "2 per hour"\n<Files "x.txt">\n)
+        . qq(Header set X-Result "%{RATELIMIT_RESULT}e"\n</Files>\n),
 );
 my $h = RateLimit::Httpd->start(modules => ['cgid'], faketime => $T,
                                 files => \%files, conf => $place);
@@ -123,6 +126,7 @@ is_deeply(vars('/off/x.cgi'), {}, 'off: nothing');
 is(get('/htaccess/x.txt')->header('X-Result'), 'allowed', '.htaccess');
 get('/htaccess/x.txt');
 is(get('/htaccess/x.txt')->header('X-Always'), 'refused', '.htaccess, refused');
+is(get('/nested/x.txt')->header('X-Result'), 'allowed', '.htaccess, in Files');
 
 ### Keys and scopes
 

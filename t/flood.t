@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# sanitized: no
 #
 # A table of 1 MB holds some 16,000 counters. After a flood of 100,000 keys
 # through it, who was at the limit still is, and nobody was refused or failed

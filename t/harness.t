@@ -89,6 +89,22 @@ my @gone = ($second->pid, $second->children);
 $second->stop;
 is(kill(0 => @gone), 0, 'nothing of a stopped server is left');
 
+# What fails a test though all of it passed: a child or the parent that ends by
+# a signal, a report of a sanitizer
+sub exit_of {
+    my ($code) = @_;
+    my $script = 'use RateLimit::Httpd; my $h = RateLimit::Httpd->start(children => 1); '
+               . "$code; \$h->stop; exit 0";
+    system("$^X -I'$FindBin::Bin/lib' -e '$script' >/dev/null 2>&1");
+    return $? >> 8;
+}
+is(exit_of('1'), 0, 'nothing happened');
+isnt(exit_of('kill SEGV => ($h->children)[0]; sleep 1'), 0, 'a child crashed');
+isnt(exit_of('kill KILL => $h->pid, $h->children'), 0, 'the parent ended by a signal');
+isnt(exit_of('open my $log, ">>", $h->dir . "/error_log"; '
+             . 'print $log "==1==ERROR: AddressSanitizer: x\n"; close $log'), 0,
+     'a sanitizer has something to say');
+
 # Configuration tests
 my ($exit, $output) = RateLimit::Httpd->config_test("ServerAdmin me\n");
 is($exit, 0, 'a good configuration passes') or diag $output;

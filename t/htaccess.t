@@ -76,22 +76,39 @@ END
     is($plan->response->header('X-RateLimit-Limit'), 6, 'with fields');
 
     for my $case ([ 'RateLimit 1/second override_defaults=on',
-                    'override_defaults="on" is not allowed in .htaccess' ],
+                    'override_defaults=on is not allowed in .htaccess' ],
                   [ 'RateLimitExempt', 'not allowed in .htaccess' ],
                   [ 'RateLimitExempt Off', 'not allowed in .htaccess' ],
                   [ 'RateLimit 1/secnd', '"secnd" is not known' ],
                   [ 'RateLimit 1/second nope=1', 'option "nope" is not known' ],
                   [ 'RateLimitShared 1/second', 'scope= is missing' ],
                   [ 'RateLimit 1/second burst=2', 'strategy=gcra' ],
-                  [ 'RateLimit 20000/day strategy=moving-window', 'log_max=' ],
-                  [ 'RateLimit 1/second key=%{file:/etc/passwd}', 'is not a valid expression' ],
-                  [ "<Limit GET>\nRateLimit 1/second\n</Limit>", 'methods=' ],
-                  [ "<LimitExcept GET>\nRateLimit 1/second\n</LimitExcept>", 'methods=' ],
+                  [ 'RateLimit 1001/day strategy=moving-window', 'in .htaccess 1000 is the most' ],
+                  [ 'RateLimitShared 1001/day scope=x strategy=moving-window', 'in .htaccess 1000 is the most' ],
+                  (map { my $limit = $_;
+                         map { [ "<$limit GET>\n$_\n</$limit>", 'methods=' ] }
+                         'RateLimit 1/second', 'RateLimitShared 1/second scope=x',
+                         'RateLimitExempt', 'RateLimitHeaders On', 'RateLimitErrorBody json' }
+                   'Limit', 'LimitExcept'),
                   [ 'RateLimitHeaders maybe', '"maybe" is not On' ],
                   [ 'RateLimitDefault 1/second', 'not allowed here' ],
                   [ 'RateLimitEngine Off', 'not allowed here' ],
                   [ 'RateLimitEndpoint x', 'not allowed here' ],
-                  [ 'RateLimitStorage shm://', 'not allowed here' ]) {
+                  [ 'RateLimitStorage shm://', 'not allowed here' ],
+                  [ 'RateLimitAllowOverride All', 'not allowed here' ],
+                  # Wherever a file holds an expression, it reads no file.
+                  (map { [ $_, 'is not a valid expression' ] }
+                   'RateLimit 1/second key=%{file:/etc/passwd}',
+                   'RateLimit 1/second scope=%{file:/etc/passwd}',
+                   'RateLimitShared 1/second scope=%{file:/etc/passwd}',
+                   'RateLimit 1/second cost=%{file:/etc/passwd}',
+                   'RateLimit 1/second error_message=%{file:/etc/passwd}',
+                   'RateLimit %{file:/etc/passwd}'),
+                  [ q(RateLimit 1/second deduct_when="-f '/etc/passwd'"), 'is not a valid condition' ],
+                  (map { [ qq(RateLimit 1/second exempt_when="$_"), 'is not a valid condition' ] }
+                   q(file('/etc/passwd') =~ /root/), q(filesize('/etc/passwd') -gt 0),
+                   q(-f '/etc/passwd'), q(-d '/etc'), q(-e '/etc/passwd'), q(-s '/etc/passwd'),
+                   q(-L '/etc/passwd'), q(-x '/etc/passwd'))) {
         my ($line, $part) = @$case;
         $httpd->write('free/.htaccess', "$line\n");
         my $mark = $httpd->mark;
@@ -106,11 +123,12 @@ END
 {
     my $httpd = RateLimit::Httpd->start(children => 1, conf => <<'END');
 <Directory "@DOCROOT@">
-    AllowOverrideList RateLimitEngine RateLimitStorage RateLimitDefault RateLimitKey RateLimitEndpoint RateLimit
+    AllowOverrideList RateLimitEngine RateLimitStorage RateLimitDefault RateLimitKey RateLimitEndpoint RateLimit RateLimitAllowOverride
 </Directory>
 END
     for my $line ('RateLimitEngine Off', 'RateLimitStorage shm://',
-                  'RateLimitDefault 1/s', 'RateLimitKey x', 'RateLimitEndpoint x') {
+                  'RateLimitDefault 1/s', 'RateLimitKey x', 'RateLimitEndpoint x',
+                  'RateLimitAllowOverride All') {
         $httpd->write('.htaccess', "$line\n");
         my $mark = $httpd->mark;
         is($httpd->client->get('/')->code, 500, "AllowOverrideList: $line");

@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# sanitized: no
 #
 # A child is killed every quarter of a second, in the middle of whatever it
 # was doing, for twelve seconds under load. Nothing may hang, no limit may be

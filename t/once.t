@@ -40,6 +40,17 @@ $s->write("files/index.html", "index of files\n");
 $s->write("index-$_/index.html", "index alone\n") for qw(only bare);
 $s->write("added/index.html", "index\n");
 $s->write("fallback/front.html", "front\n");
+$s->write('action/page.shown', "shown\n");
+$s->write_cgi('shown.cgi', 'printf "Content-Type: text/plain\n\nshows %s" "$PATH_INFO"');
+$s->write('speling/rightly.html', "rightly\n");
+$s->write('speling/Other.html', "other\n");
+$s->write('map/page.var', join "\n", map {
+    ("URI: page.html.$_", 'Content-Type: text/html', "Content-Language: $_", '') }
+    qw(en de));
+$s->write("map/page.html.$_", "mapped in $_\n") for qw(en de);
+$s->write('asis/to.asis', "Status: 200\nLocation: /plain.html\n\n");
+$s->write('limited-error/404.html', "this is a limited 404\n");
+$s->write('gone/page.html', "page\n");
 $s->write('users', 'jane:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=' . "\n"); # secret
 
 # How often the umbrella counted this client. Counts as one itself.
@@ -82,6 +93,19 @@ counts('HEAD', 1, 200, undef, HEAD => '/plain.html');
 counts('OPTIONS', 1, 200, undef, OPTIONS => '/plain.html');
 counts('OPTIONS of the server', 0, 200, undef, OPTIONS => '*');
 counts('FallbackResource', 1, 200, qr/front/, GET => '/fallback/some/where');
+counts('Action', 1, 200, qr{^shows /action/page.shown$}, GET => '/action/page.shown');
+counts('Action of what is not there', 1, 200, qr{^shows /virtual/page$},
+       GET => '/virtual/page');
+counts('mod_speling', 1, 301, qr/rightly/, GET => '/speling/rihgtly.html');
+counts('mod_speling, case', 1, 301, qr/Other/, GET => '/speling/other.html');
+counts('mod_speling, nothing like it', 1, 404, qr/our 404/, GET => '/speling/zzz');
+counts('a type map', 1, 200, qr/mapped in de/, GET => '/map/page.var',
+       { 'Accept-Language' => 'de' });
+counts('a type map as index', 1, 200, qr/mapped in en/, GET => '/map/',
+       { 'Accept-Language' => 'en' });
+counts('a file as it is that redirects', 1, 200, qr/plain/, GET => '/asis/to.asis');
+counts('RewriteRule R=404', 1, 404, qr/a limited 404/, GET => '/gone/404');
+counts('a chain of error documents', 1, 404, qr/a limited 404/, GET => '/gone/403');
 counts('POST', 1, 200, qr/^a=b$/, POST => '/post.cgi', {}, 'a=b');
 counts('a part of a file', 1, 206, qr/^pl$/, GET => '/plain.html',
        { Range => 'bytes=0-1' });
@@ -177,6 +201,24 @@ for my $place ('/index-only/', '/index-bare/') {
     my $c = $s->fresh;
     like($c->get('/to.cgi')->body, qr/page of to/, 'a script redirects to a limit');
     is(left($c->get('/to/page.html')), 28, 'which was charged once');
+}
+{
+    my $c = $s->fresh;
+    $c->get('/action/page.shown');
+    my $r = $c->get('/shown.cgi');
+    is($r->header('X-RateLimit-Limit'), 90, 'Action leads to a limit');
+    is(left($r), 88, 'which was charged once');
+    is(used($c), 2, 'and the umbrella once for each request');
+}
+{
+    # The page for what is not there has a limit: whoever looks for it again
+    # and again is still told that it is not there, and not with that page.
+    my $c = $s->fresh;
+    like($c->get('/gone/404')->body, qr/a limited 404/, 'an error page') for 1, 2;
+    my $r = $c->get('/gone/404');
+    is($r->code, 404, 'with a limit: the status stays');
+    unlike($r->body, qr/a limited 404/, 'the page is refused');
+    is($c->get('/limited-error/404.html')->code, 429, 'by itself too');
 }
 {
     my $c = $s->fresh;

@@ -254,8 +254,8 @@ for my $case ([400, 'Bad Request'], [420, undef], [503, 'Service Unavailable'],
     is($r->header('X-RateLimit-Limit'), undef, 'has no fields');
 }
 
-### The log. What a client sent is escaped twice: by the module, which knows of
-### quotes, and by httpd.
+### The log. What a client sent is escaped twice: by the module, which leaves no
+### quotes and no backslashes, and by httpd.
 {
     my $c = $s->fresh;
     my $address = $c->address;
@@ -286,7 +286,7 @@ for my $case ([400, 'Bad Request'], [420, undef], [503, 'Service Unavailable'],
                            'Basic ' . encode_base64("$user:secret", ''));
     is($r->code, 429, 'a user is refused');
     ($said) = $s->error_log($mark) =~ /(RLX0001: .*)/;
-    like($said, qr/ key "ja\\\\"ne\\\\x1b\[31m" /, 'by name, escaped');
+    like($said, qr/ key "ja\\\\x22ne\\\\x1B\[31m" /, 'by name, escaped');
 
     $mark = $s->mark;
     $s->fresh->get('/endpoint/a%0a%5b2026%5d%20RLX0001:%20forged%22%1b');
@@ -294,7 +294,7 @@ for my $case ([400, 'Bad Request'], [420, undef], [503, 'Service Unavailable'],
     is(scalar @lines, 1, 'no line can be forged');
     like($lines[0], qr/limit "the-name" /, 'the name of the limit');
     unlike($lines[0], qr/[^ -~]/, 'all printable');
-    like($lines[0], qr{ scope "/endpoint/a\\\\n\[2026\] RLX0001: forged\\\\"\\\\x1b"},
+    like($lines[0], qr{ scope "/endpoint/a\\\\x0A\[2026\] RLX0001: forged\\\\x22\\\\x1B"},
          'escaped');
 
     $mark = $s->mark;

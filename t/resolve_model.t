@@ -1,7 +1,8 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 #
-# Random nested configurations: which limits the module finds in force,
-# against a model of DESIGN section 3 that is written from its words.
+# Random nested configurations, with .htaccess files: which limits the module
+# finds in force, against a model of DESIGN sections 3 and 7 that is written
+# from their words.
 #
 #   RLX_SEED=n prove t/resolve_model.t      the same configuration again
 use strict;
@@ -23,6 +24,7 @@ my @windows = ([ second => 1 ], [ minute => 60 ], [ hour => 3600 ],
 my @methods = qw(GET POST PUT);
 my @steps = ('', '/a', '/b', '/a/a', '/a/b', '/a/a/a');
 my @flags = qw(application default meta ancestors descendents);
+my @htaccess;           # sections; those of all hosts
 my $count = 1000;       # each limit has another count: its text names it
 
 sub chance { rand() < $_[0] }
@@ -30,8 +32,9 @@ sub pick { $_[rand @_] }
 
 ### A random configuration, as data
 
+# A limit; $in_file: of a .htaccess, where most hold what is allowed.
 sub random_rule {
-    my ($kind) = @_;
+    my ($kind, $in_file) = @_;
     my ($unit, $window) = @{ pick(@windows) };
     my %rule = (kind => $kind, window => $window, override => 0,
                 text => ++$count . " per 1 $unit");
@@ -39,7 +42,7 @@ sub random_rule {
         $rule{methods} = [ (shuffle @methods)[0 .. int rand 2] ];
     }
     if ($kind eq 'RateLimit' || $kind eq 'RateLimitShared') {
-        $rule{override} = chance(0.35) ? 1 : 0;
+        $rule{override} = chance($in_file ? 0.05 : 0.35) ? 1 : 0;
         $rule{scope} = 's' . int rand 3 if $kind eq 'RateLimitShared';
     }
     return \%rule;
@@ -51,21 +54,25 @@ sub random_rules { my ($n, $kind) = @_; map { random_rule($kind) } 1 .. $n }
 # the same block.
 sub random_section {
     my ($type, $argument, $outer) = @_;
-    my %section = (type => $type, argument => $argument,
+    my $file = $type eq 'Htaccess' ? $argument : $outer && $outer->{file};
+    my %section = (type => $type, argument => $argument, file => $file,
                    name => join ', ', $outer ? $outer->{name} : (),
                                       "$type $argument");
     $section{rules} = [ map {
-        random_rule(chance(0.2) ? 'RateLimitShared' : 'RateLimit')
+        random_rule(chance(0.2) ? 'RateLimitShared' : 'RateLimit', $file)
     } 1 .. pick(0, 0, 1, 1, 1, 2, 3) ];
     $section{exempt} = [ map { chance(0.3) ? $_ : () } @flags ]
-        if chance(0.35);
-    $section{endpoint} = chance(0.1);
-    $section{setting} = chance(0.2);
+        if chance($file ? 0.08 : 0.35);
+    $section{endpoint} = !$file && chance(0.1);
+    $section{setting} = !$file && chance(0.2);
+    $section{headers} = chance(0.1);
+    $section{allow} = pick(qw(None Add Add All All))
+        if !$file && chance($type eq 'Directory' ? 0.6 : 0.02);
     $section{inner} = [];
     if ($type ne 'If' && chance(0.15)) {
         push @{ $section{inner} }, random_section('If', who(), \%section);
     }
-    if ($type eq 'Directory' && chance(0.3)) {
+    if (($type eq 'Directory' || $type eq 'Htaccess') && chance(0.3)) {
         push @{ $section{inner} },
             random_section('Files', pick(qw(x.txt y.txt)), \%section);
     }
@@ -90,6 +97,7 @@ sub random_server {
     return {
         name => $name,
         sections => [ @others, @locations ],
+        allow => pick(undef, undef, qw(None Add All)),
         default => [ random_rules(pick(0, 0, 1, 2), 'RateLimitDefault') ],
         application => [ random_rules(pick(0, 0, 1, 2), 'RateLimitApplication') ],
     };
@@ -98,48 +106,55 @@ sub random_server {
 ### The same as httpd reads it
 
 sub rule_line {
-    my ($rule) = @_;
+    my ($rule, $in_file) = @_;
     my $line = qq($rule->{kind} "$rule->{text}");
     $line .= " scope=$rule->{scope}" if defined $rule->{scope};
     $line .= ' methods=' . join ',', @{ $rule->{methods} } if $rule->{methods};
     if ($rule->{kind} =~ /^RateLimit(?:Shared)?$/) {
         $line .= ' override_defaults=' . ($rule->{override} ? 'on' : 'off')
-            if !$rule->{override} || chance(0.5);
+            if $rule->{override} != !$in_file || chance(0.5);
     }
     return "$line\n";
 }
 
 sub section_block {
     my ($section) = @_;
-    my @lines = map { rule_line($_) } @{ $section->{rules} };
+    my @lines = map { rule_line($_, $section->{file}) } @{ $section->{rules} };
+    push @lines, "RateLimitHeaders On\n" if $section->{headers};
+    push @lines, "RateLimitAllowOverride $section->{allow}\n"
+        if $section->{allow};
     push @lines, "RateLimitEndpoint e\n" if $section->{endpoint};
     push @lines, "RateLimitStatus 429\n" if $section->{setting};
     push @lines, 'RateLimitExempt '
                  . (@{ $section->{exempt} } ? "@{ $section->{exempt} }" : 'Off')
                  . "\n" if $section->{exempt};
     # Only rules have an order among themselves.
+    push @lines, map { section_block($_) } @{ $section->{inner} };
+    return join '', @lines if $section->{type} eq 'Htaccess';
     return join '', qq(<$section->{type} "$section->{argument}">\n), @lines,
-        (map { section_block($_) } @{ $section->{inner} }),
         "</$section->{type}>\n";
 }
 
 sub server_block {
     my ($server) = @_;
-    return join '', (map { rule_line($_) } @{ $server->{default} },
+    return join '', ($server->{allow}
+                     ? "RateLimitAllowOverride $server->{allow}\n" : ()),
+        (map { rule_line($_) } @{ $server->{default} },
                                            @{ $server->{application} }),
         map { section_block($_) } @{ $server->{sections} };
 }
 
 ### The model
 
-# Sections of a request that speak of limits, outermost first, as httpd
-# merges: directories by depth, files, locations as written, conditions; the
+# Sections of a request, outermost first, as httpd merges: directories by
+# depth, each with its .htaccess, files, locations as written, conditions; the
 # main server's before the virtual host's.
 sub sections_of {
     my ($servers, $request) = @_;
     my @all = map { @{ $_->{sections} } } @$servers;
     my @directories = sort { depth($a) <=> depth($b) }
-        grep { $_->{type} eq 'Directory' && holds_path($_, $request) } @all;
+        grep { $_->{type} =~ /^(?:Directory|Htaccess)$/
+               && holds_path($_, $request) } @all, @htaccess;
     my @files = grep { $_->{type} eq 'Files'
                        && $request->{path} =~ m{/\Q$_->{argument}\E$} }
         @all, map { @{ $_->{inner} } } @directories;
@@ -148,15 +163,38 @@ sub sections_of {
     my @ifs = grep { $_->{type} eq 'If'
                      && $_->{argument} =~ /'\Q$request->{who}\E'/ }
         @all, map { @{ $_->{inner} } } @directories, @files, @locations;
-    return grep { @{ $_->{rules} } || $_->{exempt} || $_->{endpoint} }
-        @directories, @files, @locations, @ifs;
+    return (@directories, @files, @locations, @ifs);
 }
 
-sub depth { my $n = () = $_[0]{argument} =~ m{/}g; return $n }
+sub speaks { @{ $_[0]{rules} } || $_[0]{exempt} || $_[0]{endpoint} }
+
+# What is allowed to a file: the server's word, the virtual host's, that of a
+# directory around the file, and of whatever is looked at later.
+sub allowed {
+    my ($servers, $file, @sections) = @_;
+    my $depth = $file =~ tr{/}{} - 1;
+    my @words = (map({ $_->{allow} } @$servers),
+                 map { $_->{allow} } grep { $_->{type} ne 'Directory'
+                                            || depth($_) <= $depth } @sections);
+    return (grep { defined } 'Add', @words)[-1];
+}
+
+# Not 0 if a file, all of it, holds what is not allowed.
+sub is_wrong {
+    my ($allowed, $section) = @_;
+    return 1 if $allowed eq 'None' && (@{ $section->{rules} }
+                                       || $section->{exempt} || $section->{headers});
+    return 1 if $allowed eq 'Add' && ($section->{exempt}
+                                      || grep { $_->{override} } @{ $section->{rules} });
+    return grep { is_wrong($allowed, $_) } @{ $section->{inner} };
+}
+
+# Of directories: that of a .htaccess ends in a slash.
+sub depth { my $n = () = $_[0]{argument} =~ m{/(?=.)}g; return $n }
 
 sub holds_path {
     my ($section, $request) = @_;
-    my $prefix = $section->{argument} =~ s/^\@DOCROOT\@//r;
+    my $prefix = $section->{argument} =~ s/^\@DOCROOT\@//r =~ s{/$}{}r;
     return $request->{path} =~ m{^\Q$prefix\E(?:/|$)};
 }
 
@@ -195,7 +233,18 @@ sub model {
         [ map { [ $_ ] } with_method($request, @{ $holder ? $holder->{$kind} : [] }) ];
     } qw(default application);
 
-    my @sections = sections_of($servers, $request);
+    my @all = sections_of($servers, $request);
+    for my $file (grep { $_->{type} eq 'Htaccess' } @all) {
+        return [ 'wrong' ]
+            if is_wrong(allowed($servers, $file->{file}, @all), $file);
+    }
+    my (@sections, @added);
+    for (grep { speaks($_) } @all) {
+        my $may_only_add = $_->{file}
+            && allowed($servers, $_->{file}, @all) ne 'All';
+        push @{ $may_only_add ? \@added : \@sections }, $_;
+    }
+    my ($endpoint) = reverse grep { !$_->{file} } @sections;
     my $innermost = pop @sections;
     my @held = @$default;
     if ($innermost) {
@@ -211,22 +260,27 @@ sub model {
             if $exempt{default};
         $application = [] if $exempt{application};
     }
+    for my $section (@added) {
+        push @held, map { [ $_, $section ] }
+            with_method($request, @{ $section->{rules} });
+    }
     my @sorted = sort { $a->[0]{window} <=> $b->[0]{window} }
         @$application, @held;
-    return [ map { limit_text($_, $innermost) } @sorted ];
+    return [ map { limit_text($_, $_->[1] && $_->[1]{file} ? $_->[1] : $endpoint) }
+             @sorted ];
 }
 
 # As src/http/plan_text.h says.
 sub limit_text {
-    my ($limit, $innermost) = @_;
+    my ($limit, $endpoint) = @_;
     my ($rule, $section) = @$limit;
     my $kind = $rule->{kind};
     return "$rule->{text} [application]" if $kind eq 'RateLimitApplication';
     my $text = "$rule->{text} ["
         . ($kind eq 'RateLimitShared' ? "shared $rule->{scope}"
-           : $innermost ? $innermost->{name} : '-') . ']';
+           : $endpoint ? $endpoint->{name} : '-') . ']';
     return "$text from default" if $kind eq 'RateLimitDefault';
-    return $text if $kind eq 'RateLimit' && $section == $innermost;
+    return $text if $kind eq 'RateLimit' && $section == $endpoint;
     return "$text from $section->{name}";
 }
 
@@ -237,7 +291,11 @@ my @hosts = map { random_server("host$_") } 1 .. $HOSTS;
 # One virtual host has no directive at all.
 $hosts[-1] = { name => "host$HOSTS", sections => [], default => [],
                application => [] };
-my $conf = "LogLevel ratelimit_ext:debug\n" . server_block($main)
+@htaccess = map { random_section('Htaccess', "\@DOCROOT\@$_/") }
+    grep { chance(0.3) } map { my $tree = $_; map { "/t$tree$_" } @steps }
+    0 .. $TREES - 1;
+my $conf = "LogLevel ratelimit_ext:debug\n"
+    . "<Directory />\nAllowOverride Limit\n</Directory>\n" . server_block($main)
     . join '', map {
         "<VirtualHost 127.0.0.1:\@PORT2\@>\nServerName $_->{name}\n"
         . server_block($_) . "</VirtualHost>\n"
@@ -250,8 +308,12 @@ my $httpd = RateLimit::Httpd->start(
                0 .. $TREES - 1 });
 my $plan = RateLimit::Plan->new($httpd);
 my $root = $httpd->docroot;
+for my $file (@htaccess) {
+    $httpd->write($file->{argument} =~ s{^\@DOCROOT\@/}{}r . '.htaccess',
+                  section_block($file));
+}
 
-my ($compared, $with_limits) = (0, 0);
+my ($compared, $with_limits, $wrong) = (0, 0, 0);
 
 sub compare {
     my ($servers, $tree) = @_;
@@ -267,8 +329,10 @@ sub compare {
             my $got = $plan->of($request{path}, method => $request{method},
                 port => @$servers > 1 ? 2 : 1, host => $servers->[-1]{name},
                 headers => { 'X-Who' => $request{who} });
+            $got = [ 'wrong' ] if $plan->response->code == 500;
             $compared++;
             $with_limits++ if @$want;
+            $wrong++ if "@$want" eq 'wrong';
             next if "@$got" eq "@$want";
             diag("seed $seed, $request{method} $request{path} as $request{who}");
             return is_deeply($got, $want,
@@ -282,6 +346,7 @@ for my $tree (0 .. $TREES - 1) {
     compare([ $main ], $tree);
     compare([ $main, $_ ], $tree) for @hosts;
 }
+ok($wrong > 0 && $wrong < $compared * 0.7, "$wrong met a wrong file");
 cmp_ok($with_limits, '>', $compared / 3, "most of $compared requests had limits (seed $seed)");
 
 done_testing();

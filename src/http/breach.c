@@ -7,7 +7,7 @@
 
 #include "http/breach.h"
 
-#include <apr_strings.h>
+#include <string.h>
 
 #include "http_core.h"
 #include "http_log.h"
@@ -17,6 +17,7 @@
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/manner.h"
+#include "http/outcome.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -26,15 +27,42 @@ APLOG_USE_MODULE(ratelimit_ext);
 /** Bytes of a key or a scope that are logged. */
 #define LOGGED_MAX 200
 
-/** What a client may have sent, for the log: escaped, and cut so that httpd
- *  never cuts the line itself. */
+/** Not 0 if a byte stands in the log as it is. */
+static int is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/** What a client may have sent, for the log: whole within quotes, and cut so
+ *  that httpd never cuts the line itself. Quotes become \x22: httpd doubles
+ *  each backslash, so one before a quote would escape nothing. */
 static const char *logged(request_rec *r, const char *text)
 {
-    if (strlen(text) > LOGGED_MAX) {
-        text = apr_pstrcat(r->pool, apr_pstrmemdup(r->pool, text, LOGGED_MAX),
-                           "...", NULL);
+    static const char hex[] = "0123456789ABCDEF";
+    char *out, *to;
+    int i = 0;
+
+    while (i < LOGGED_MAX && text[i] && is_plain((unsigned char)text[i])) {
+        i++;
     }
-    return ap_escape_logitem(r->pool, text);
+    if (!text[i]) {
+        return text;
+    }
+    to = out = apr_palloc(r->pool, LOGGED_MAX * 4 + sizeof("..."));
+    for (i = 0; i < LOGGED_MAX && text[i]; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (is_plain(c)) {
+            *to++ = (char)c;
+            continue;
+        }
+        *to++ = '\\';
+        *to++ = 'x';
+        *to++ = hex[c >> 4];
+        *to++ = hex[c & 15];
+    }
+    strcpy(to, text[i] ? "..." : "");
+    return out;
 }
 
 /** One line for each refusal. The client comes first, before anything that
@@ -67,10 +95,10 @@ void rlx_breach_spare(request_rec *r, rlx_request_t *request,
     request->breached = breached;
     request->result = RLX_RESULT_DRY_RUN;
     log_breach(r, breached, "would be refused (dry run)");
+    rlx_outcome_tell_breach(r, request);
 }
 
-/** Status of a refusal by a limit. */
-static int status_for(const rlx_dir_t *dir, const rlx_options_t *options)
+int rlx_breach_status(const rlx_dir_t *dir, const rlx_options_t *options)
 {
     if (options->status) {
         return options->status;
@@ -104,10 +132,11 @@ int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
     request->breached = breached;
     request->result = RLX_RESULT_REFUSED;
     request->refused_in = r;
-    request->status = status_for(dir, breached->rule->options);
+    request->status = rlx_breach_status(dir, breached->rule->options);
     rlx_breach_word_status(r, request->status);
     choose_body(r, request);
     rlx_headers_refuse(r, request);
     log_breach(r, breached, "refused");
+    rlx_outcome_tell_breach(r, request);
     return request->status;
 }

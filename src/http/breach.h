@@ -24,6 +24,10 @@ int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
 void rlx_breach_spare(request_rec *r, rlx_request_t *request,
                       const rlx_decision_t *breached);
 
+/** Status of a refusal by a limit.
+ *  @param dir may be NULL */
+int rlx_breach_status(const rlx_dir_t *dir, const rlx_options_t *options);
+
 /** Give a response the words of its status. */
 void rlx_breach_word_status(request_rec *r, int status);
 

@@ -445,7 +445,7 @@ static void mark_empty(server_rec *s)
                         && dir->charge == RLX_UNSET
                         && dir->status == RLX_UNSET
                         && dir->headers == RLX_UNSET && !dir->filters
-                        && !dir->manner && !dir->has_early;
+                        && !dir->manner && !dir->has_early && !dir->htaccess;
     }
 }
 

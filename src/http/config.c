@@ -9,6 +9,7 @@
 #include "http_log.h"
 #include "apr_general.h"
 
+#include "http/htaccess.h"
 #include "http/manner.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -153,6 +154,11 @@ void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
     dir->status = inner_wins(outer->status, inner->status);
     dir->headers = inner_wins(outer->headers, inner->headers);
     dir->manner = rlx_manner_merge(p, outer->manner, inner->manner);
+    dir->htaccess = outer->htaccess;
+    if (inner->htaccess) {
+        dir->htaccess = rlx_htaccess_merge(p, outer->htaccess,
+                                           inner->htaccess);
+    }
     dir->filters = filters_join(p, outer->filters, inner->filters);
     dir->own = NULL;
     dir->has_early = outer->has_early | inner->has_early;

@@ -69,7 +69,9 @@ typedef enum {
     RLX_RULE_DEFAULT,
     RLX_RULE_APPLICATION,
     RLX_RULE_META,
-    RLX_RULE_FALLBACK
+    RLX_RULE_FALLBACK,
+    /** None: another module's own limit, see api.h. */
+    RLX_RULE_MODULE
 } rlx_rule_e;
 
 /** Text that is fixed, or an expression that gives it for each request. */
@@ -98,6 +100,8 @@ struct rlx_filter_t {
 typedef struct rlx_server_t rlx_server_t;
 /** See manner.h. */
 typedef struct rlx_manner_t rlx_manner_t;
+/** See htaccess.h. */
+typedef struct rlx_htaccess_t rlx_htaccess_t;
 
 /** The options of one limit directive; its limits share them. */
 typedef struct rlx_options_t {
@@ -157,9 +161,10 @@ typedef struct rlx_rule_t {
      *  which rules stand in its place. */
     struct rlx_dynamic_t *dynamic;
     const rlx_options_t *options;
-    /** The server whose configuration holds the directive. */
+    /** The server whose configuration holds the directive; NULL for another
+     *  module's limit. */
     const rlx_server_t *owner;
-    /** Where the directive stands. */
+    /** Where the directive stands; "" for another module's limit. */
     const char *file;
     int line;
 } rlx_rule_t;
@@ -186,6 +191,10 @@ typedef struct rlx_section_t {
     unsigned int exempt;
     /** Not 0: from a .htaccess file. */
     int is_htaccess;
+    /** From a .htaccess file with RateLimitShared: the file's directory, whose
+     *  tree keeps shared scopes to itself, and its id. Else NULL. */
+    const char *tree_name;
+    rlx_id_t tree;
     /** What stands in this section alone, before any merging. */
     const struct rlx_dir_t *settings;
     /** The plan for requests that meet no other section; NULL before
@@ -222,6 +231,9 @@ typedef struct rlx_dir_t {
     const rlx_filter_t *filters;
     /** How answers look; NULL: nothing is set. */
     rlx_manner_t *manner;
+    /** What .htaccess files may do, and what those that were read want; NULL:
+     *  nothing is set, and none was read. */
+    rlx_htaccess_t *htaccess;
     /** The section while it is read; NULL: it does not speak of limits, or
      *  this is merged. */
     rlx_section_t *own;

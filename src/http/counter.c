@@ -13,6 +13,7 @@
 
 #include "http_log.h"
 
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 #include "http/manner.h"
 #include "http/once.h"
@@ -66,22 +67,26 @@ static rlx_id_t endpoint_id(rlx_counting_t *counting,
     return counting->endpoint_id;
 }
 
-/** Not 0 if the storage keeps no log of as many requests as a limit counts. */
-static int is_too_long(const rlx_counting_t *counting, const rlx_rule_t *rule)
+/** Not 0 if no log is kept of as many requests as a limit counts. */
+static int is_too_long(const rlx_counting_t *counting,
+                       const rlx_holding_t *holding)
 {
     const rlx_store_t *store = counting->store;
+    const rlx_limit_t *limit = &holding->rule->limit[RLX_MOVING_WINDOW];
+    apr_pool_t *p = counting->r->pool;
 
-    return store->provider->refuses(store->instance,
-                                    &rule->limit[RLX_MOVING_WINDOW],
-                                    counting->r->pool) != NULL;
+    return store->provider->refuses(store->instance, limit, p)
+           || (holding->declared_in && holding->declared_in->is_htaccess
+               && rlx_htaccess_refuses(limit, p));
 }
 
 /** The strategy that a rule is counted by. An umbrella has one counter over
  *  its server, so it keeps to the strategy of the server that declares it
- *  whatever a section says. */
+ *  whatever a section says; so does another module's limit. */
 static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
-                                  const rlx_rule_t *rule)
+                                  const rlx_holding_t *holding)
 {
+    const rlx_rule_t *rule = holding->rule;
     const rlx_dir_t *dir = counting->dir;
     int strategy = rule->options->strategy;
 
@@ -89,18 +94,22 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
         /* Its own storage keeps it, or the server would not have started. */
         return strategy == RLX_MOVING_WINDOW
                && counting->store != counting->sv->store
-               && is_too_long(counting, rule) ? RLX_SLIDING_WINDOW_COUNTER
+               && is_too_long(counting, holding) ? RLX_SLIDING_WINDOW_COUNTER
                                               : (rlx_strategy_e)strategy;
     }
-    if (rlx_rule_is_umbrella(rule)) {
-        dir = rlx_dir_of(rule->owner->server->lookup_defaults);
+    if (rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_MODULE) {
+        const server_rec *s = rule->owner ? rule->owner->server
+                                          : counting->r->server;
+
+        dir = rlx_dir_of(s->lookup_defaults);
     }
     if (!dir || dir->strategy == RLX_UNSET) {
         return RLX_FIXED_WINDOW;
     }
     /* Which limits a section's strategy meets is known only now: a log that
      * the storage would cut short is counted in two windows. */
-    if (dir->strategy == RLX_MOVING_WINDOW && is_too_long(counting, rule)) {
+    if (dir->strategy == RLX_MOVING_WINDOW
+        && is_too_long(counting, holding)) {
         return RLX_SLIDING_WINDOW_COUNTER;
     }
     return (rlx_strategy_e)dir->strategy;
@@ -141,6 +150,8 @@ static const rlx_id_t kind_ids[] = {
                           UINT64_C(0xb5027e96d3f81c4b) } },
     [RLX_RULE_FALLBACK] = { { UINT64_C(0x46616c6c62610001),
                               UINT64_C(0x61d93a7f0be8c452) } },
+    [RLX_RULE_MODULE] = { { UINT64_C(0x4d6f64756c650001),
+                            UINT64_C(0x6e91d0b85a3fc724) } },
 };
 
 /** The part of a counter's id that says where it counts. */
@@ -160,9 +171,12 @@ static rlx_id_t scope_id(rlx_counting_t *counting,
         break;
     case RLX_RULE_SHARED:
         id = rule->owner->id;
-        if (holding->declared_in && holding->declared_in->is_htaccess) {
-            id = rlx_id_mix(id, holding->declared_in->id);
+        if (holding->declared_in && holding->declared_in->tree_name) {
+            id = rlx_id_mix(id, holding->declared_in->tree);
         }
+        break;
+    case RLX_RULE_MODULE:
+        id = counting->sv->id;
         break;
     default:
         id = rlx_id_mix(counting->sv->id,
@@ -228,12 +242,17 @@ static const char *place_text(const rlx_counting_t *counting,
         return "meta:";
     case RLX_RULE_FALLBACK:
         return "fallback:";
+    case RLX_RULE_MODULE:
+        return apr_pstrcat(r->pool, "module:",
+                           part(r->pool, rlx_value_of(r,
+                                                      rule->options->scope)),
+                           NULL);
     case RLX_RULE_SHARED:
         name = part(r->pool, rlx_value_of(r, rule->options->scope));
         section = holding->declared_in;
-        return section && section->is_htaccess
+        return section && section->tree_name
                ? apr_pstrcat(r->pool, "shared-in:", name, "=",
-                             part(r->pool, section->name), NULL)
+                             part(r->pool, section->tree_name), NULL)
                : apr_pstrcat(r->pool, "shared:", name, NULL);
     default:
         name = section ? endpoint_name(r, section) : NULL;
@@ -255,7 +274,8 @@ static void give_text(const rlx_counting_t *counting,
     const rlx_server_t *sv = by_owner ? rule->owner : counting->sv;
     const char *more = "";
 
-    if (options->scope && rule->kind != RLX_RULE_SHARED) {
+    if (options->scope && rule->kind != RLX_RULE_SHARED
+        && rule->kind != RLX_RULE_MODULE) {
         more = apr_pstrcat(p, "=", part(p, rlx_value_of(counting->r,
                                                         options->scope)),
                            NULL);
@@ -316,7 +336,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
 {
     const rlx_rule_t *rule = holding->rule;
     const rlx_options_t *options = rule->options;
-    rlx_strategy_e strategy = strategy_of(counting, rule);
+    rlx_strategy_e strategy = strategy_of(counting, holding);
     rlx_key_t own;
     const rlx_key_t *key = key_of(counting, options, &own);
 
@@ -380,7 +400,7 @@ int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
     if (depends(holding, strategy)) {
         return 0;
     }
-    counted_by = strategy_of(&counting, rule);
+    counted_by = strategy_of(&counting, holding);
     memset(decision, 0, sizeof(*decision));
     decision->rule = rule;
     decision->limit = &rule->limit[counted_by];
@@ -412,6 +432,25 @@ void rlx_decision_counter(const rlx_decision_t *decision,
     counter->key_len = strlen(decision->key);
 }
 
+apr_status_t rlx_decision_give_back(rlx_decision_t *decision, rlx_usec_t now,
+                                    apr_pool_t *ptemp)
+{
+    rlx_counter_t counter;
+    apr_status_t status;
+
+    if (!decision->verdict.charged) {
+        return APR_SUCCESS;
+    }
+    rlx_decision_counter(decision, &counter);
+    decision->verdict.charged = 0;
+    status = rlx_store_give_back(decision->store, &counter, 1,
+                                 decision->asked_at, now, ptemp);
+    if (status == APR_SUCCESS) {
+        decision->verdict.remaining += decision->cost;
+    }
+    return status;
+}
+
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
 {
     const rlx_rule_t *rule = decision->rule;
@@ -423,6 +462,7 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
     case RLX_RULE_FALLBACK:
         return rule->owner->name;
     case RLX_RULE_SHARED:
+    case RLX_RULE_MODULE:
         return rlx_value_of(r, rule->options->scope);
     default:
         if (!decision->endpoint) {

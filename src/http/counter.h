@@ -69,8 +69,16 @@ void rlx_rule_log_keyless(request_rec *r, const rlx_rule_t *rule);
 void rlx_decision_counter(const rlx_decision_t *decision,
                           rlx_counter_t *counter);
 
+/**
+ * Give back what a decision charged, at most once: afterwards it counts as not
+ * charged, also where the storage cannot answer.
+ * @param now wall clock
+ */
+apr_status_t rlx_decision_give_back(rlx_decision_t *decision, rlx_usec_t now,
+                                    apr_pool_t *ptemp);
+
 /** The scope of a decision as people read it: the endpoint, the shared
- *  scope, or the server. From r->pool or the configuration. */
+ *  scope, the server, or what another module gave. From r->pool or the configuration. */
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision);
 
 /** The key of a decision as RateLimitKeyDisplay says that it is shown: as it

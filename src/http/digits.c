@@ -1,12 +1,14 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * Numbers as text.
+ * Numbers as text, and text that others made.
  */
 
 #include "http/digits.h"
 
 #include <string.h>
+
+#include "core/text.h"
 
 /** 00 to 99. */
 static const char pairs[] =
@@ -69,4 +71,20 @@ const char *rlx_printable(apr_pool_t *p, const char *text)
     }
     *to = '\0';
     return out;
+}
+
+const char *rlx_json_string(apr_pool_t *p, const char *text)
+{
+    char *json = apr_palloc(p, RLX_TEXT_JSON_ROOM(strlen(text)));
+
+    rlx_text_json(json, text);
+    return json;
+}
+
+const char *rlx_clean_string(apr_pool_t *p, const char *text)
+{
+    char *clean = apr_palloc(p, RLX_TEXT_CLEAN_ROOM(strlen(text)));
+
+    rlx_text_clean(clean, text);
+    return clean;
 }

@@ -27,4 +27,10 @@ static inline apr_int64_t rlx_seconds_up(apr_int64_t usec)
  *  @return text itself where it has none */
 const char *rlx_printable(apr_pool_t *p, const char *text);
 
+/** rlx_text_json() into a pool. */
+const char *rlx_json_string(apr_pool_t *p, const char *text);
+
+/** rlx_text_clean() into a pool. */
+const char *rlx_clean_string(apr_pool_t *p, const char *text);
+
 #endif /* RLX_HTTP_DIGITS_H */

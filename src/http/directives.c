@@ -4,6 +4,7 @@
  * The table of directives, and those that hold no limits.
  */
 
+#include "http/htaccess.h"
 #include "http/manner.h"
 #include "http/parse.h"
 
@@ -124,7 +125,7 @@ static const char *set_endpoint(cmd_parms *cmd, void *conf, const char *arg)
         error = rlx_value_parse(cmd, "", arg, &value);
     }
     if (!error) {
-        rlx_section_here(cmd, conf)->endpoint = value;
+        rlx_section_here(cmd, conf, NULL, NULL)->endpoint = value;
     }
     return error;
 }
@@ -208,18 +209,16 @@ static const char *set_exempt(cmd_parms *cmd, void *conf, int argc,
     const char *error = rlx_check_place(cmd, RLX_IN_SECTION
                                              | RLX_IN_HTACCESS);
 
-    if (!error && rlx_in_htaccess(cmd)) {
-        error = rlx_wrong(cmd, "not allowed in .htaccess, where limits can "
-                          "only be added; it stands in a section "
-                          "(<Location>, <Directory>, ...)");
-    }
     if (!error && argc) {
         error = set_bits(cmd, argc, argv, exemptions, ALONE, &bits);
     }
     if (error) {
         return error;
     }
-    section = rlx_section_here(cmd, conf);
+    if (rlx_in_htaccess(cmd)) {
+        rlx_htaccess_note_beyond(cmd, NULL);
+    }
+    section = rlx_section_here(cmd, conf, NULL, NULL);
     section->exempt = bits ? section->exempt | bits : 0;
     return NULL;
 }
@@ -389,5 +388,8 @@ const command_rec rlx_directives[] = {
                   "off (httpd's own)"),
     AP_INIT_TAKE1("RateLimitOnBreach", rlx_set_on_breach, NULL, SVD,
                   "local URL-path that makes the body of a refusal"),
+    AP_INIT_TAKE1("RateLimitAllowOverride", rlx_set_allow_override, NULL, SVD,
+                  "what .htaccess may do: None, Add (limits, headers, "
+                  "bodies) or All (also override and exempt)"),
     { NULL }
 };

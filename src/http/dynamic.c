@@ -14,9 +14,11 @@
 #include <string.h>
 
 #include <apr_lib.h>
+#include <apr_strings.h>
 
 #include "http_log.h"
 
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 #include "http/once.h"
 #include "http/parse.h"
@@ -41,17 +43,20 @@ typedef struct meaning_t {
 
 struct rlx_dynamic_t {
     const rlx_value_t *value;
+    int is_htaccess;
     /** SLOTS of them; NULL: nothing is remembered. */
     const meaning_t **slots;
 };
 
 rlx_dynamic_t *rlx_dynamic_make(apr_pool_t *p, const rlx_value_t *value,
-                                int is_cached)
+                                int is_htaccess)
 {
     rlx_dynamic_t *dynamic = apr_palloc(p, sizeof(*dynamic));
 
     dynamic->value = value;
-    dynamic->slots = is_cached ? apr_pcalloc(p, sizeof(void *) * SLOTS) : NULL;
+    dynamic->is_htaccess = is_htaccess;
+    dynamic->slots = is_htaccess ? NULL
+                     : apr_pcalloc(p, sizeof(void *) * SLOTS);
     return dynamic;
 }
 
@@ -137,6 +142,12 @@ static const meaning_t *parse(request_rec *r, const rlx_rule_t *rule,
         log_bad(r, rule, text, error);
         return NULL;
     }
+    if (n > RLX_HTACCESS_DYNAMIC && rule->dynamic->is_htaccess) {
+        log_bad(r, rule, text, apr_psprintf(r->pool, "in .htaccess it may "
+                                            "give up to %d limits",
+                                            RLX_HTACCESS_DYNAMIC));
+        return NULL;
+    }
     if (n > 1 && rule->options->name) {
         log_bad(r, rule, text, "name= belongs to one limit, and there are "
                 "several");
@@ -167,9 +178,13 @@ static int is_kept(request_rec *r, const rlx_rule_t *rule,
 
     /* One that the settings give counts what it can, see counter.c. */
     for (int i = 0; i < meaning->n && strategy != RLX_UNSET; i++) {
-        const char *why = store->provider->refuses(
-            store->instance, &meaning->rules[i].limit[strategy], r->pool);
+        const rlx_limit_t *limit = &meaning->rules[i].limit[strategy];
+        const char *why = rule->dynamic->is_htaccess
+                          ? rlx_htaccess_refuses(limit, r->pool) : NULL;
 
+        if (!why) {
+            why = store->provider->refuses(store->instance, limit, r->pool);
+        }
         if (why) {
             log_bad(r, rule, text_of(meaning), why);
             return 0;

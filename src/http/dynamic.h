@@ -15,11 +15,11 @@ typedef struct rlx_dynamic_t rlx_dynamic_t;
 
 /**
  * Make one from an expression.
- * @param is_cached not 0: it outlives requests, and what its strings mean is
- *                  remembered
+ * @param is_htaccess 0: it outlives requests, and what its strings mean is
+ *                    remembered; else it may give few limits, see htaccess.h
  */
 rlx_dynamic_t *rlx_dynamic_make(apr_pool_t *p, const rlx_value_t *value,
-                                int is_cached);
+                                int is_htaccess);
 
 /**
  * The rules that stand in a dynamic rule's place for a request. A string that

@@ -18,6 +18,7 @@
 #include "http/environment.h"
 #include "http/failure.h"
 #include "http/headers.h"
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 #include "http/meta.h"
 #include "http/plan_text.h"
@@ -490,7 +491,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     request = request ? rlx_request_get(r, plan.n)
                       : rlx_request_make(r, method, plan.n);
     /* What is served for a refusal is never refused. */
-    if (request->refused_in) {
+    if (request->refused_in && !rlx_htaccess_goes_on(r, request, &plan)) {
         rlx_environment_set(r, request);
         return DECLINED;
     }

@@ -5,8 +5,8 @@
  * deciding a request, and few servers look at them. So they are set where
  * somebody might: for every request if the configuration mentions one of them
  * or has what may read them unseen (SSI, Lua, Perl, filter programs); where a
- * .htaccess file had its say; and for every handler but the one that sends
- * files.
+ * .htaccess file had its say that holds directives of others; and for every
+ * handler but the one that sends files.
  */
 
 #include "http/environment.h"
@@ -101,6 +101,29 @@ static int only_sends_files(const char *handler)
     }
 }
 
+/** Not 0 if a .htaccess file holds what is not of this module: that may do
+ *  anything. */
+static int holds_more(const ap_conf_vector_t *file)
+{
+    for (const module *m = ap_top_module; m; m = m->next) {
+        if (ap_get_module_config(file, m) && m != &ratelimit_ext_module) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** Not 0 if one of the request's .htaccess files does. */
+static int has_htaccess(const request_rec *r)
+{
+    for (const struct htaccess_result *h = r->htaccess; h; h = h->next) {
+        if (h->htaccess && holds_more(h->htaccess)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /*
  * What they see
  */
@@ -156,7 +179,7 @@ static void set_all(request_rec *r, rlx_request_t *request)
 
 void rlx_environment_set(request_rec *r, rlx_request_t *request)
 {
-    if (rlx_environment_is_read || rlx_environment_has_htaccess(r)) {
+    if (rlx_environment_is_read || has_htaccess(r)) {
         set_all(r, request);
     }
 }
@@ -164,7 +187,7 @@ void rlx_environment_set(request_rec *r, rlx_request_t *request)
 void rlx_environment_set_for_handler(request_rec *r, rlx_request_t *request)
 {
     if (request->shown_in != r
-        && (!only_sends_files(r->handler) || rlx_environment_has_htaccess(r))) {
+        && (!only_sends_files(r->handler) || has_htaccess(r))) {
         set_all(r, request);
     }
 }

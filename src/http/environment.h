@@ -9,6 +9,7 @@
 #ifndef RLX_HTTP_ENVIRONMENT_H
 #define RLX_HTTP_ENVIRONMENT_H
 
+#include "http/htaccess.h"
 #include "http/request.h"
 
 /** Find out whether the configuration has anything that might look at the
@@ -29,21 +30,6 @@ void rlx_environment_set_for_handler(request_rec *r, rlx_request_t *request);
 /** Decisions have changed since the variables were set, which they were. */
 void rlx_environment_set_again(rlx_request_t *request);
 
-/** Not 0 if a .htaccess file was read for the request: it may do anything. */
-static inline int rlx_environment_has_htaccess(const request_rec *r)
-{
-#ifdef AP_TAINT_HTACCESS
-    return (r->taint & AP_TAINT_HTACCESS) != 0;
-#else
-    for (const struct htaccess_result *h = r->htaccess; h; h = h->next) {
-        if (h->htaccess) {
-            return 1;
-        }
-    }
-    return 0;
-#endif
-}
-
 /** Not 0 if a handler is what most requests have: httpd's own, which sends
  *  files. It has no name, or that of the type of the file. */
 static inline int rlx_environment_is_plain(const request_rec *r)
@@ -58,7 +44,7 @@ static inline int rlx_environment_is_plain(const request_rec *r)
 static inline void rlx_environment_handled(request_rec *r,
                                            rlx_request_t *request)
 {
-    if (!rlx_environment_is_plain(r) || rlx_environment_has_htaccess(r)) {
+    if (!rlx_environment_is_plain(r) || rlx_htaccess_was_read(r)) {
         rlx_environment_set_for_handler(r, request);
     }
 }

@@ -117,11 +117,18 @@ int rlx_failure_answer(request_rec *r, const rlx_dir_t *dir,
         log_request(r, "passes");
         return DECLINED;
     }
+    return rlx_failure_deny(r, request);
+}
+
+int rlx_failure_deny(request_rec *r, rlx_request_t *request)
+{
+    const rlx_store_t *store = rlx_server_of(r->server)->store;
+
     log_request(r, "is turned away");
     request->result = RLX_RESULT_ERROR;
     request->refused_in = r;
     request->status = HTTP_SERVICE_UNAVAILABLE;
-    request->closed_until = rlx_store_retry_at(sv->store, request->now_usec);
+    request->closed_until = rlx_store_retry_at(store, request->now_usec);
     rlx_headers_refuse(r, request);
     return request->status;
 }

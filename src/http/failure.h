@@ -35,4 +35,10 @@ int rlx_failure_falls_back(request_rec *r, rlx_request_t *request,
 int rlx_failure_answer(request_rec *r, const rlx_dir_t *dir,
                        rlx_request_t *request, const rlx_plan_t *plan);
 
+/**
+ * Turn a request away that is not decided anywhere.
+ * @return 503
+ */
+int rlx_failure_deny(request_rec *r, rlx_request_t *request);
+
 #endif /* RLX_HTTP_FAILURE_H */

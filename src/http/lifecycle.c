@@ -12,6 +12,8 @@
 
 #include "http/config.h"
 #include "http/log_tags.h"
+#include "http/outcome.h"
+#include "http/remembered.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -35,6 +37,8 @@ void rlx_lifecycle_child_init(apr_pool_t *pchild, server_rec *main_server)
     apr_status_t status = rlx_store_child_init_all(
         rlx_server_of(main_server)->store_set, pchild);
 
+    rlx_outcome_prepare();
+    rlx_remembered_child_init(pchild);
     if (status != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, status, main_server, RLXNO(0002)
                      "a storage is not ready in this child");

@@ -15,7 +15,8 @@
 int rlx_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                               apr_pool_t *ptemp, server_rec *main_server);
 
-/** The child_init hook: make the storages ready in a child. */
+/** The child_init hook: make the storages ready in a child, and begin to
+ *  remember what its requests find in .htaccess. */
 void rlx_lifecycle_child_init(apr_pool_t *pchild, server_rec *main_server);
 
 #endif /* RLX_HTTP_LIFECYCLE_H */

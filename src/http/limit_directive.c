@@ -5,7 +5,9 @@
  */
 
 #include "http/dynamic.h"
+#include "http/htaccess.h"
 #include "http/parse.h"
+#include "http/remembered.h"
 #include "http/rule.h"
 
 /** Where each kind may stand. */
@@ -38,7 +40,7 @@ static rlx_rule_t *make_rule(const cmd_parms *cmd, rlx_rule_e kind,
 
 /** The list that rules of a kind go to. */
 static apr_array_header_t *rules_here(const cmd_parms *cmd, rlx_rule_e kind,
-                                      rlx_dir_t *dir)
+                                      rlx_dir_t *dir, const rlx_line_t *line)
 {
     rlx_server_t *sv = rlx_server_of(cmd->server);
     apr_array_header_t **list = kind == RLX_RULE_DEFAULT ? &sv->defaults
@@ -47,7 +49,14 @@ static apr_array_header_t *rules_here(const cmd_parms *cmd, rlx_rule_e kind,
                                 : &sv->application;
 
     if (kind == RLX_RULE_SECTION || kind == RLX_RULE_SHARED) {
-        return rlx_section_here(cmd, dir)->rules;
+        rlx_section_t *section = rlx_section_here(cmd, dir,
+                                                  line->section_name,
+                                                  &line->section_id);
+
+        if (kind == RLX_RULE_SHARED && section->is_htaccess) {
+            rlx_section_know_tree(cmd, section);
+        }
+        return section->rules;
     }
     if (!*list) {
         *list = apr_array_make(cmd->pool, 2, sizeof(rlx_rule_t *));
@@ -98,7 +107,11 @@ static const char *check_kept(const cmd_parms *cmd, const rlx_limit_t *limits,
         const char *why;
 
         limit.strategy = (rlx_strategy_e)options->strategy;
-        why = store->provider->refuses(store->instance, &limit, cmd->pool);
+        why = rlx_htaccess_refuses(&limit, cmd->pool);
+        if (!why) {
+            why = store->provider->refuses(store->instance, &limit,
+                                           cmd->pool);
+        }
         if (why) {
             return rlx_wrong(cmd, "%s", why);
         }
@@ -106,45 +119,101 @@ static const char *check_kept(const cmd_parms *cmd, const rlx_limit_t *limits,
     return NULL;
 }
 
-const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *line)
+/** Make the rules of a line. */
+static void make_rules(const cmd_parms *cmd, rlx_rule_e kind,
+                       const rlx_limit_t *limits, const rlx_value_t *dynamic,
+                       rlx_line_t *line)
 {
-    rlx_dir_t *dir = conf;
-    rlx_rule_e kind = (rlx_rule_e)(apr_uintptr_t)cmd->info;
+    line->rules = apr_palloc(cmd->pool, sizeof(rlx_rule_t *)
+                                        * (apr_size_t)line->n);
+    for (int i = 0; i < line->n; i++) {
+        line->rules[i] = make_rule(cmd, kind, dynamic ? NULL : &limits[i],
+                                   line->options);
+    }
+    if (dynamic) {
+        line->rules[0]->dynamic = rlx_dynamic_make(cmd->pool, dynamic,
+                                                   rlx_in_htaccess(cmd));
+    }
+}
+
+const char *rlx_line_read(const cmd_parms *cmd, rlx_rule_e kind,
+                          const char *text, rlx_line_t *line)
+{
     rlx_limit_t limits[RLX_LIMITS_PER_STRING];
-    const rlx_options_t *options;
     const rlx_value_t *dynamic = NULL;
-    apr_array_header_t *words, *rules;
-    const char *error;
+    apr_array_header_t *words;
+    const char *error = rlx_words(cmd, text, &words);
     int n = 0;
 
-    error = rlx_check_place(cmd, places[kind]);
-    if (!error) {
-        error = rlx_words(cmd, line, &words);
-    }
     if (!error) {
         error = parse_limits(cmd, words, limits, &n, &dynamic);
     }
     if (!error) {
-        error = rlx_options_parse(cmd, kind, words, 1, n, &options);
+        error = rlx_options_parse(cmd, kind, words, 1, n, &line->options);
     }
     if (!error) {
-        error = check_kept(cmd, limits, n, options);
+        error = check_kept(cmd, limits, n, line->options);
+    }
+    if (!error) {
+        line->n = dynamic ? 1 : n;
+        make_rules(cmd, kind, limits, dynamic, line);
+    }
+    return error;
+}
+
+/** Note what the line of a .htaccess file wants. */
+static void note(const cmd_parms *cmd, const rlx_line_t *line)
+{
+    rlx_htaccess_note_limits(cmd, line->rules[0]->dynamic
+                                  ? RLX_HTACCESS_DYNAMIC : line->n);
+    if (line->options->override_defaults) {
+        rlx_htaccess_note_beyond(cmd, "override_defaults=on");
+    }
+}
+
+/** Read a line, of a .htaccess file perhaps not for the first time.
+ *  @param own where it goes if so */
+static const char *get_line(const cmd_parms *cmd, rlx_rule_e kind,
+                            const char *text, rlx_line_t *own,
+                            const rlx_line_t **line)
+{
+    const char *error;
+
+    if (rlx_in_htaccess(cmd)
+        && (*line = rlx_remembered_find(cmd, kind, text)) != NULL) {
+        return NULL;
+    }
+    own->section_name = NULL;
+    *line = own;
+    error = rlx_line_read(cmd, kind, text, own);
+    if (!error && rlx_in_htaccess(cmd)) {
+        rlx_remembered_keep(cmd, kind, text);
+    }
+    return error;
+}
+
+const char *rlx_limit_directive(cmd_parms *cmd, void *conf, const char *text)
+{
+    rlx_dir_t *dir = conf;
+    rlx_rule_e kind = (rlx_rule_e)(apr_uintptr_t)cmd->info;
+    rlx_line_t own;
+    const rlx_line_t *line = NULL;
+    apr_array_header_t *rules;
+    const char *error = rlx_check_place(cmd, places[kind]);
+
+    if (!error) {
+        error = get_line(cmd, kind, text, &own, &line);
     }
     if (error) {
         return error;
     }
-    rules = rules_here(cmd, kind, dir);
-    dir->has_early |= (options->lane & RLX_LANE_EARLY) != 0;
-    if (dynamic) {
-        rlx_rule_t *rule = make_rule(cmd, kind, NULL, options);
-
-        rule->dynamic = rlx_dynamic_make(cmd->pool, dynamic,
-                                         !rlx_in_htaccess(cmd));
-        APR_ARRAY_PUSH(rules, rlx_rule_t *) = rule;
+    if (rlx_in_htaccess(cmd)) {
+        note(cmd, line);
     }
-    for (int i = 0; i < n; i++) {
-        APR_ARRAY_PUSH(rules, rlx_rule_t *) = make_rule(cmd, kind, &limits[i],
-                                                        options);
+    rules = rules_here(cmd, kind, dir, line);
+    dir->has_early |= (line->options->lane & RLX_LANE_EARLY) != 0;
+    for (int i = 0; i < line->n; i++) {
+        APR_ARRAY_PUSH(rules, rlx_rule_t *) = line->rules[i];
     }
     return NULL;
 }

@@ -14,6 +14,7 @@
 
 #include "http/breach.h"
 #include "http/counter.h"
+#include "http/htaccess.h"
 #include "http/log_tags.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -175,9 +176,11 @@ void rlx_meta_charge(request_rec *r, rlx_request_t *request)
 {
     const rlx_meta_t *meta = request->meta;
 
-    if (rlx_store_decide(meta->store, RLX_CHARGE_ALL, meta->counters, meta->n,
-                         request->now_usec, meta->verdicts, r->pool)
-        != APR_SUCCESS) {
+    /* Or any file could shut its visitors out of the whole server. */
+    if (rlx_htaccess_alone_refused(request)
+        || rlx_store_decide(meta->store, RLX_CHARGE_ALL, meta->counters,
+                            meta->n, request->now_usec, meta->verdicts,
+                            r->pool) != APR_SUCCESS) {
         return;
     }
     /* What had room for this breach may have none for another. */

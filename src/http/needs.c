@@ -8,7 +8,7 @@
 
 #include "http_core.h"
 
-#define ALL (RLX_NEEDS_EARLY | RLX_NEEDS_SETTLE)
+#define ALL (RLX_NEEDS_EARLY | RLX_NEEDS_SETTLE | RLX_NEEDS_HTACCESS)
 
 static int begins(const char *text, const char *with)
 {

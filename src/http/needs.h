@@ -16,6 +16,8 @@
 #define RLX_NEEDS_EARLY  0x1u
 /** A limit may have deduct_when=. */
 #define RLX_NEEDS_SETTLE 0x2u
+/** Limits may stand in .htaccess. */
+#define RLX_NEEDS_HTACCESS 0x4u
 
 /**
  * Look through a configuration, before its directives are read.

@@ -200,17 +200,8 @@ static const char *read_status(reading_t *reading, const char *text)
 
 static const char *read_override(reading_t *reading, const char *text)
 {
-    const char *error = rlx_flag(reading->cmd, "override_defaults=", text,
-                                 &reading->options->override_defaults);
-
-    if (!error && reading->options->override_defaults
-        && rlx_in_htaccess(reading->cmd)) {
-        return rlx_wrong(reading->cmd, "override_defaults=%s is not allowed "
-                         "in .htaccess: limits there are added to all others; "
-                         "only off is accepted",
-                         rlx_shown(reading->cmd->pool, text));
-    }
-    return error;
+    return rlx_flag(reading->cmd, "override_defaults=", text,
+                    &reading->options->override_defaults);
 }
 
 static const char *read_strategy(reading_t *reading, const char *text)
@@ -229,15 +220,20 @@ static const char *read_burst(reading_t *reading, const char *text)
     return error;
 }
 
-/** A name must fit a string of a structured header field and a label. */
-static const char *read_name(reading_t *reading, const char *text)
+/* It must fit a string of a structured header field and a label. */
+int rlx_is_policy_name(const char *text)
 {
     const char *c = text;
 
     while (*c > ' ' && *c < 0x7f && *c != '"' && *c != '\'' && *c != '\\') {
         c++;
     }
-    if (*c || c - text > RLX_NAME_MAX) {
+    return !*c && c - text <= RLX_NAME_MAX;
+}
+
+static const char *read_name(reading_t *reading, const char *text)
+{
+    if (!rlx_is_policy_name(text)) {
         return rlx_wrong(reading->cmd, "name=%s is not a name: up to %d "
                          "printable ASCII characters, no blanks, quotes or "
                          "backslashes", rlx_shown(reading->cmd->pool, text),

@@ -100,9 +100,23 @@ const char *rlx_condition_parse(const cmd_parms *cmd, const char *what,
                                 const char *text,
                                 const rlx_condition_t **condition);
 
-/** The section that a directive stands in, made when it is first asked for.
- *  Only where rlx_check_place() lets no server level pass. */
-rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir);
+/**
+ * The section that a directive stands in, made when it is first asked for.
+ * Only where rlx_check_place() lets no server level pass.
+ * @param name what rlx_section_name() would say, and `id` its id; or NULL
+ */
+rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir,
+                                const char *name, const rlx_id_t *id);
+
+/** Work out what the section is called that a directive stands in.
+ *  @param id where the name's id goes */
+const char *rlx_section_name(const cmd_parms *cmd, rlx_id_t *id);
+
+/** Fill in a section's `tree`. Within .htaccess alone. */
+void rlx_section_know_tree(const cmd_parms *cmd, rlx_section_t *section);
+
+/** Not 0 if a text may be the name= of a limit. */
+int rlx_is_policy_name(const char *text);
 
 /**
  * Read the options of a limit directive.

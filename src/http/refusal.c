@@ -16,11 +16,10 @@
 #include "mod_core.h"
 #include "util_filter.h"
 
-#include "http/accept.h"
-#include "http/headers.h"
-#include "http/json.h"
-#include "http/manner.h"
+#include "core/accept.h"
 #include "http/digits.h"
+#include "http/headers.h"
+#include "http/manner.h"
 #include "http/request.h"
 
 #define FILTER_NAME "RATELIMIT_REFUSAL"
@@ -31,7 +30,8 @@
 #define PROBLEM_TITLE \
     "Request cannot be satisfied as assigned quota has been exceeded"
 
-/** What a refusal says: the message, or the limit. */
+/** What a refusal says: the message, which may repeat what the client sent, or
+ *  the limit. */
 static const char *detail_of(request_rec *r, const rlx_request_t *request)
 {
     const rlx_decision_t *breached = request->breached;
@@ -66,6 +66,13 @@ static const char *violated(request_rec *r, const rlx_request_t *request)
     return apr_pstrcat(r->pool, "[", names, "]", NULL);
 }
 
+/** The same for people. */
+static const char *readable_detail(request_rec *r,
+                                   const rlx_request_t *request)
+{
+    return rlx_clean_string(r->pool, detail_of(r, request));
+}
+
 /** RFC 9457. */
 static const char *body_json(request_rec *r, const rlx_request_t *request)
 {
@@ -81,7 +88,7 @@ static const char *body_json(request_rec *r, const rlx_request_t *request)
 static const char *body_html(request_rec *r, const rlx_request_t *request)
 {
     const char *status = ap_escape_html(r->pool, status_text(r));
-    const char *detail = ap_escape_html(r->pool, detail_of(r, request));
+    const char *detail = ap_escape_html(r->pool, readable_detail(r, request));
 
     return apr_psprintf(r->pool, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
                         "<meta charset=\"utf-8\"><title>%s</title></head>\n"
@@ -93,8 +100,8 @@ static const char *body_html(request_rec *r, const rlx_request_t *request)
 
 static const char *body_text(request_rec *r, const rlx_request_t *request)
 {
-    return apr_pstrcat(r->pool, status_text(r), ": ", detail_of(r, request),
-                       "\n", NULL);
+    return apr_pstrcat(r->pool, status_text(r), ": ",
+                       readable_detail(r, request), "\n", NULL);
 }
 
 /** The forms, the module's favourite first. */

@@ -14,6 +14,7 @@
 #include "http/resolve.h"
 
 #include "http/dynamic.h"
+#include "http/htaccess.h"
 #include "http/usual.h"
 
 /** What is known of the walk so far. */
@@ -25,6 +26,11 @@ typedef struct walk_t {
     /** NULL: the configuration is being read. */
     request_rec *r;
     int method;
+    /** The merged configuration; may be NULL. */
+    const rlx_dir_t *dir;
+    /** Not 0: a section was met that is not of a .htaccess file that may only
+     *  add. */
+    int has_innermost;
     /** Not 0: sections further out give their own limits. */
     int outer_holds;
     /** Not 0: the defaults are not overridden. */
@@ -117,12 +123,22 @@ static int hold_all(walk_t *walk, const apr_array_header_t *rules,
     return overrides;
 }
 
+/** Whose endpoint the limits of a section count under: that of the innermost
+ *  section, where it is not a .htaccess file. A file's limits count under its
+ *  own directory, wherever below they are met. So no file splits a counter. */
+static const rlx_section_t *endpoint_for(const walk_t *walk,
+                                         const rlx_section_t *section)
+{
+    return section->is_htaccess ? section : walk->plan->endpoint;
+}
+
 /** The innermost section: what stands there holds in any case. */
 static void visit_innermost(walk_t *walk, const rlx_section_t *section)
 {
-    walk->plan->endpoint = section;
+    walk->has_innermost = 1;
     walk->plan->exempt = section->exempt;
-    if (hold_all(walk, section->rules, section, section)) {
+    if (hold_all(walk, section->rules, endpoint_for(walk, section),
+                 section)) {
         walk->outer_holds = walk->defaults_hold = 0;
     }
     else if (section->exempt & RLX_EXEMPT_ANCESTORS) {
@@ -141,18 +157,24 @@ static void visit_outer(walk_t *walk, const rlx_section_t *section)
         }
     }
     else if (walk->outer_holds
-             && hold_all(walk, section->rules, walk->plan->endpoint,
+             && hold_all(walk, section->rules, endpoint_for(walk, section),
                          section)) {
         walk->outer_holds = walk->defaults_hold = 0;
     }
 }
 
-/** Limits of .htaccess files come on top of all others, and change nothing
- *  of those. */
-static void visit_htaccess(walk_t *walk, const rlx_chain_t *chain)
+/** Not 0 if a section is of a .htaccess file that may only add. */
+static int is_added(const walk_t *walk, const rlx_section_t *section)
+{
+    return section->is_htaccess && rlx_htaccess_is_added(walk->dir, section);
+}
+
+/** Limits of such files come on top of all others, and change nothing of
+ *  those. */
+static void visit_added(walk_t *walk, const rlx_chain_t *chain)
 {
     for (; chain; chain = chain->outer) {
-        if (chain->section->is_htaccess) {
+        if (is_added(walk, chain->section)) {
             hold_all(walk, chain->section->rules, chain->section,
                      chain->section);
         }
@@ -171,15 +193,18 @@ static void visit_sections(walk_t *walk, const rlx_chain_t *chain)
     for (const rlx_chain_t *c = chain; c; c = c->outer) {
         walk->room += c->section->rules->nelts;
         has_htaccess |= c->section->is_htaccess;
+        if (!walk->plan->endpoint && !c->section->is_htaccess) {
+            walk->plan->endpoint = c->section;
+        }
     }
     if (has_htaccess) {
-        visit_htaccess(walk, chain);
+        visit_added(walk, chain);
     }
     for (const rlx_chain_t *c = chain; c; c = c->outer) {
-        if (c->section->is_htaccess) {
+        if (is_added(walk, c->section)) {
             continue;
         }
-        if (!walk->plan->endpoint) {
+        if (!walk->has_innermost) {
             visit_innermost(walk, c->section);
         }
         else {
@@ -190,10 +215,10 @@ static void visit_sections(walk_t *walk, const rlx_chain_t *chain)
 
 /** The long way. */
 static void walk_all(request_rec *r, const rlx_server_t *sv,
-                     const rlx_chain_t *chain, int method, apr_pool_t *p,
-                     rlx_plan_t *plan)
+                     const rlx_dir_t *dir, const rlx_chain_t *chain,
+                     int method, apr_pool_t *p, rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, 1, 1, 0 };
+    walk_t walk = { plan, NULL, p, r, method, dir, 0, 1, 1, 0 };
 
     plan->holdings = NULL;
     plan->n = 0;
@@ -238,7 +263,7 @@ void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
         *plan = ready->plan;
     }
     else {
-        walk_all(r, sv, chain, method, r->pool, plan);
+        walk_all(r, sv, dir, chain, method, r->pool, plan);
     }
 }
 
@@ -277,7 +302,8 @@ static int has_dynamic(const apr_array_header_t *rules)
 static void walk_list(request_rec *r, const apr_array_header_t *rules,
                       int method, apr_pool_t *p, rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, 1, 1, length(rules) };
+    walk_t walk = { plan, NULL, p, r, method, NULL, 0, 1, 1,
+                    length(rules) };
 
     memset(plan, 0, sizeof(*plan));
     hold_all(&walk, rules, NULL, NULL);
@@ -340,7 +366,8 @@ static const rlx_ready_t *make_ready(apr_pool_t *pconf,
         return NULL;
     }
     ready = apr_pcalloc(pconf, sizeof(*ready));
-    walk_all(NULL, sv, section ? &alone : NULL, M_GET, pconf, &ready->plan);
+    walk_all(NULL, sv, NULL, section ? &alone : NULL, M_GET, pconf,
+             &ready->plan);
     ready->any_method = !has_methods(sv->defaults)
                         && !has_methods(sv->application)
                         && !(section && has_methods(section->rules));

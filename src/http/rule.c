@@ -47,8 +47,8 @@ static rlx_id_t id_of(const rlx_limit_t *limit, const char *name)
                      (size_t)(out - bytes));
 }
 
-/* A .htaccess file comes here within each request: no more hashes than
- * needed. */
+/* A dynamic limit comes here within a request, and so may a .htaccess file: no
+ * more hashes than needed. */
 void rlx_rule_set_limit(rlx_rule_t *rule, const rlx_limit_t *limit)
 {
     const rlx_options_t *options = rule->options;

@@ -5,6 +5,7 @@
  * record of it.
  */
 
+#include "http/htaccess.h"
 #include "http/parse.h"
 
 #include "apr_strings.h"
@@ -108,29 +109,69 @@ static const char *name_here(const cmd_parms *cmd)
     return name ? name : "";
 }
 
-rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir)
+/** The id of a section's name. */
+static rlx_id_t id_of(const char *name)
+{
+    return rlx_id_of(rlx_secret(), RLX_ID_SECTION, name, strlen(name));
+}
+
+const char *rlx_section_name(const cmd_parms *cmd, rlx_id_t *id)
+{
+    const char *name = name_here(cmd);
+
+    *id = id_of(name);
+    return name;
+}
+
+void rlx_section_know_tree(const cmd_parms *cmd, rlx_section_t *section)
+{
+    if (!cmd->directive->parent) {
+        section->tree_name = section->name;
+        section->tree = section->id;
+        return;
+    }
+    section->tree_name = htaccess_text(cmd->directive, cmd->pool);
+    section->tree = id_of(section->tree_name);
+}
+
+/** How many rules a section has room for at first. */
+#define FEW_RULES 4
+
+/** A section and what goes with it: one piece of memory, since a .htaccess
+ *  file comes here within each request. */
+typedef struct whole_t {
+    rlx_section_t section;
+    rlx_chain_t chain;
+    apr_array_header_t rules;
+    rlx_rule_t *room[FEW_RULES];
+} whole_t;
+
+rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir,
+                                const char *name, const rlx_id_t *id)
 {
     const ap_directive_t *d = cmd->directive;
     rlx_section_t *section = dir->own;
-    rlx_chain_t *chain;
+    whole_t *made;
 
     if (section) {
         return section;
     }
-    section = dir->own = apr_pcalloc(cmd->pool, sizeof(*section));
-    section->name = name_here(cmd);
-    section->id = rlx_id_of(rlx_secret(), RLX_ID_SECTION, section->name,
-                            strlen(section->name));
-    section->rules = apr_array_make(cmd->pool, 1, sizeof(rlx_rule_t *));
-    section->is_htaccess = rlx_in_htaccess(cmd);
+    made = apr_pcalloc(cmd->pool, sizeof(*made));
+    section = dir->own = &made->section;
+    section->name = name ? name : name_here(cmd);
+    section->id = name ? *id : id_of(section->name);
+    section->rules = &made->rules;
+    made->rules.pool = cmd->pool;
+    made->rules.elt_size = sizeof(made->room[0]);
+    made->rules.nalloc = FEW_RULES;
+    made->rules.elts = (char *)made->room;
     section->settings = dir;
+    section->is_htaccess = rlx_in_htaccess(cmd);
     d = d->parent && !section->is_htaccess ? d->parent : d;
     section->file = d->filename;
     section->line = d->line_num;
-
-    chain = apr_pcalloc(cmd->pool, sizeof(*chain));
-    chain->section = section;
-    dir->chain = chain;
+    made->chain.section = section;
+    dir->chain = &made->chain;
 
     if (!section->is_htaccess) {
         apr_array_header_t **list = &rlx_server_of(cmd->server)->sections;
@@ -167,9 +208,12 @@ const char *rlx_check_place(const cmd_parms *cmd, unsigned int where)
                          "a limit hold for some methods alone");
     }
     if (rlx_in_htaccess(cmd)) {
-        return where & RLX_IN_HTACCESS
-               ? NULL : rlx_wrong(cmd, "not allowed in .htaccess; it stands "
-                                  "%s", places(where));
+        if (!(where & RLX_IN_HTACCESS)) {
+            return rlx_wrong(cmd, "not allowed in .htaccess; it stands %s",
+                             places(where));
+        }
+        rlx_htaccess_note(cmd);
+        return NULL;
     }
     if (!cmd->path && !(where & RLX_IN_SERVER)) {
         return rlx_wrong(cmd, "not allowed outside of sections; it stands %s, "

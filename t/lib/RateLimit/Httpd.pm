@@ -39,6 +39,7 @@ my $crashes = 0;
 #   faketime  1, or the time to start at: its clock stands still until
 #             set_time or advance moves it
 #   crash_ok  do not fail the test if a child dies of a signal by itself
+#   bare      without our module
 # Dies with the server's own words if it does not start.
 sub start {
     my ($class, %arg) = @_;
@@ -120,7 +121,11 @@ sub stop {
     sleep 0.05;
     my @children = _children_of($pid);
     kill TERM => $pid;
-    if (!_wait_for(10, sub { waitpid($pid, WNOHANG) != 0 })) {
+    if (_wait_for(10, sub { waitpid($pid, WNOHANG) != 0 })) {
+        _crashed('the parent ended by signal ' . ($? & 127))
+            if $? & 127 && !$self->{arg}{crash_ok};
+    }
+    else {
         kill KILL => $pid, @children;
         waitpid $pid, 0;
         print STDERR "# httpd $pid did not stop within 10 s: killed\n";
@@ -164,6 +169,7 @@ END
     my @command = (httpd_path(), '-t', '-d', "$test_dir",
                    '-f', "$test_dir/httpd.conf", map { "-D$_" } @defines);
     my $output = qx(@{[join ' ', map { "'$_'" } @command]} 2>&1);
+    _crashed($output) if $output =~ /Sanitizer|runtime error:/;
     return ($? >> 8 || $? & 127, $output);
 }
 
@@ -199,7 +205,8 @@ sub _write_conf {
     _spew("$dir/httpd.conf", join '',
         load_modules("mpm_$self->{mpm}", @default_modules,
                      @{ $arg->{modules} || [] }),
-        sprintf(qq(LoadModule ratelimit_ext_module "%s"\n), module_path()),
+        $arg->{bare} ? ''
+            : sprintf(qq(LoadModule ratelimit_ext_module "%s"\n), module_path()),
         $listen, _user(), _base($dir),
         _processes($self->{mpm}, $arg->{children}), $conf, "\n");
 }
@@ -349,9 +356,13 @@ sub _look_for_crashes {
     my @lines = grep {
         /exit signal (?!Killed|Terminated)|Sanitizer|runtime error:/
     } split /\n/, $self->error_log;
-    return if !@lines;
+    _crashed(@lines) if @lines;
+}
+
+sub _crashed {
+    my (@lines) = @_;
     $crashes++;
-    print STDERR "# $_\n" for 'a child of httpd crashed:',
+    print STDERR "# $_\n" for 'httpd crashed:',
         @lines[0 .. ($#lines > 40 ? 40 : $#lines)];
 }
 

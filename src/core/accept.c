@@ -1,13 +1,12 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * The Accept field. Works in place, in one pass for each type offered, and
- * takes whatever a client sends: what it cannot read it passes over.
+ * The Accept field. Works in place, in one pass, and takes whatever a client
+ * sends: what it cannot read it passes over.
  */
 
-#include "http/accept.h"
+#include "core/accept.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -19,25 +18,16 @@ typedef struct range_t {
     int permille;
 } range_t;
 
+/** What the field says about one type so far. */
+typedef struct opinion_t {
+    /** How narrow the range is that says it, see covers(). */
+    int narrow;
+    int permille;
+} opinion_t;
+
 static const char *skip_blanks(const char *s)
 {
     return s + strspn(s, " \t");
-}
-
-/** The end of an element: a comma outside quotes, or the end. */
-static const char *element_end(const char *s)
-{
-    int quoted = 0;
-
-    for (; *s && (quoted || *s != ','); s++) {
-        if (*s == '"') {
-            quoted = !quoted;
-        }
-        else if (*s == '\\' && quoted && s[1]) {
-            s++;
-        }
-    }
-    return s;
 }
 
 /** "0.25" to 250; what is no weight counts as 1. */
@@ -50,24 +40,31 @@ static int weight(const char *s)
     }
     permille = (*s - '0') * 1000;
     if (s[1] == '.') {
-        for (s += 2; isdigit((unsigned char)*s) && digit; s++, digit /= 10) {
+        for (s += 2; *s >= '0' && *s <= '9' && digit; s++, digit /= 10) {
             permille += (*s - '0') * digit;
         }
     }
     return permille > 1000 ? 1000 : permille;
 }
 
-/** Read the element at s. Returns where the next one begins. */
+/** Read the element at s, up to a comma outside of quotes. Returns where the
+ *  next one begins. */
 static const char *next_range(const char *s, range_t *range)
 {
-    const char *end = element_end(s);
+    int quoted = 0;
 
     s = skip_blanks(s);
     range->text = s;
     range->len = strcspn(s, ";, \t");
     range->permille = 1000;
-    for (; s < end; s++) {
-        if (*s == ';') {
+    for (; *s && (quoted || *s != ','); s++) {
+        if (*s == '"') {
+            quoted = !quoted;
+        }
+        else if (quoted) {
+            s += *s == '\\' && s[1];
+        }
+        else if (*s == ';') {
             const char *name = skip_blanks(s + 1);
 
             if ((*name == 'q' || *name == 'Q') && name[1] == '=') {
@@ -75,7 +72,7 @@ static const char *next_range(const char *s, range_t *range)
             }
         }
     }
-    return *end ? end + 1 : end;
+    return *s ? s + 1 : s;
 }
 
 /** How narrowly a range covers a type: 3 itself, 2 its kind, 1 anything. */
@@ -94,37 +91,36 @@ static int covers(const range_t *range, const char *type)
     return range->len == 3 && !strncmp(range->text, "*/*", 3);
 }
 
-/** The weight that a client gives to a type: the narrowest range's. */
-static int weight_of(const char *accept, const char *type)
+/** Of the ranges that cover a type the narrowest has its say. */
+static void hear(opinion_t *opinion, const range_t *range, const char *type)
 {
-    int best = 0, permille = 0;
-    range_t range;
+    int narrow = covers(range, type);
 
-    while (*accept) {
-        int narrow;
-
-        accept = next_range(accept, &range);
-        narrow = covers(&range, type);
-        if (narrow > best) {
-            best = narrow;
-            permille = range.permille;
-        }
+    if (narrow > opinion->narrow) {
+        opinion->narrow = narrow;
+        opinion->permille = range->permille;
     }
-    return permille;
 }
 
 int rlx_accept_choose(const char *accept, const char *const *types)
 {
+    opinion_t opinions[RLX_ACCEPT_TYPES_MAX] = { { 0, 0 } };
     int choice = -1, best = 0;
 
     if (!accept || !*skip_blanks(accept)) {
         return 0;
     }
-    for (int i = 0; types[i]; i++) {
-        int permille = weight_of(accept, types[i]);
+    while (*accept) {
+        range_t range;
 
-        if (permille > best) {
-            best = permille;
+        accept = next_range(accept, &range);
+        for (int i = 0; i < RLX_ACCEPT_TYPES_MAX && types[i]; i++) {
+            hear(&opinions[i], &range, types[i]);
+        }
+    }
+    for (int i = 0; i < RLX_ACCEPT_TYPES_MAX && types[i]; i++) {
+        if (opinions[i].permille > best) {
+            best = opinions[i].permille;
             choice = i;
         }
     }

@@ -1,0 +1,25 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  accept.h
+ * @brief Which of a few media types a client wants most. Pure, any thread.
+ */
+
+#ifndef RLX_CORE_ACCEPT_H
+#define RLX_CORE_ACCEPT_H
+
+/** The most types that are offered at once; any more are not looked at. */
+#define RLX_ACCEPT_TYPES_MAX 8
+
+/**
+ * Choose a media type by an Accept field (RFC 9110, section 12.5.1). Takes
+ * time in proportion to the field's length, whatever it holds.
+ * @param accept the field; NULL or blank: the client takes anything
+ * @param types  media types in lower case, the server's favourite first,
+ *               ended by NULL
+ * @return index of the best, the earlier one among equals; -1 if the client
+ *         wants none of them
+ */
+int rlx_accept_choose(const char *accept, const char *const *types);
+
+#endif /* RLX_CORE_ACCEPT_H */

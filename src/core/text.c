@@ -1,0 +1,121 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * Text that a client may have sent, for bodies that other programs read.
+ */
+
+#include "core/text.h"
+
+#include <string.h>
+
+/** U+FFFD, what stands for a byte that means nothing. */
+static const char replacement[] = "\xef\xbf\xbd";
+
+/** The length of the UTF-8 character at s (RFC 3629), or 0 if it is none. */
+static int utf8_length(const unsigned char *s)
+{
+    static const struct {
+        unsigned char first, last, second_low, second_high, length;
+    } forms[] = {
+        { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+        { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
+        { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+        { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+    };
+
+    if (*s < 0x80) {
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        if (*s < forms[i].first || *s > forms[i].last) {
+            continue;
+        }
+        if (s[1] < forms[i].second_low || s[1] > forms[i].second_high) {
+            return 0;
+        }
+        for (int k = 2; k < forms[i].length; k++) {
+            if ((s[k] & 0xc0) != 0x80) {
+                return 0;
+            }
+        }
+        return forms[i].length;
+    }
+    return 0;
+}
+
+static char *put(char *to, const void *bytes, size_t length)
+{
+    memcpy(to, bytes, length);
+    return to + length;
+}
+
+/** Not 0 if an ASCII character must be escaped in JSON. */
+static int is_special(unsigned char c)
+{
+    return c < 0x20 || c == 0x7f || c == '"' || c == '\\' || c == '<'
+           || c == '>' || c == '&';
+}
+
+/** \u00XX */
+static char *put_escape(char *to, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    to = put(to, "\\u00", 4);
+    *to++ = hex[c >> 4];
+    *to++ = hex[c & 15];
+    return to;
+}
+
+char *rlx_text_json(char *to, const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+
+    *to++ = '"';
+    while (*s) {
+        int length = utf8_length(s);
+
+        if (!length) {
+            to = put(to, "\\ufffd", 6);
+            s++;
+        }
+        else if (length == 1 && is_special(*s)) {
+            to = put_escape(to, *s++);
+        }
+        else {
+            to = put(to, s, (size_t)length);
+            s += length;
+        }
+    }
+    *to++ = '"';
+    *to = '\0';
+    return to;
+}
+
+/** Not 0 if a character, whose UTF-8 is whole, is there to control a device
+ *  and not to be read. */
+static int is_control(const unsigned char *s)
+{
+    return (*s < 0x20 && *s != '\t' && *s != '\n') || *s == 0x7f
+           || (*s == 0xc2 && s[1] < 0xa0);
+}
+
+char *rlx_text_clean(char *to, const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+
+    while (*s) {
+        int length = utf8_length(s);
+
+        if (!length || is_control(s)) {
+            to = put(to, replacement, 3);
+            s += length ? length : 1;
+        }
+        else {
+            to = put(to, s, (size_t)length);
+            s += length;
+        }
+    }
+    *to = '\0';
+    return to;
+}
