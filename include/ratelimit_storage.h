@@ -233,13 +233,13 @@ typedef struct rlx_storage_provider_t {
                            apr_pool_t *ptemp);
 
     /**
-     * Forget every counter of one installation; a storage that no other
-     * installation reaches forgets all that it has.
-     * @param prefix what the scopes of its counters begin with, up to the
-     *               first colon: RateLimitKeyPrefix; "" if there is none
+     * Forget every counter of one installation.
+     * @param prefix what their scope texts begin with, up to the first colon;
+     *               a storage of this server alone may forget all that it has
+     * @param len    its bytes
      */
     apr_status_t (*forget_all)(rlx_storage_t *instance, const char *prefix,
-                               apr_pool_t *ptemp);
+                               size_t len, apr_pool_t *ptemp);
 
     /** Health and figures. Cheap enough for every view of a status page.
      *  @param now wall clock */

@@ -133,9 +133,14 @@ for my $option (@known) {
     is($where{$option}, "@allowed", "$option=: where it may stand");
 }
 
-my ($shm) = slurp('src/store/shm.c') =~ /shm_options\[\] = \{(.*?)^\};/ms;
-is_deeply([$section{RateLimitStorage} =~ /^\| `(\w+)=` \|/mg],
-          [$shm =~ /\{ "(\w+)"/g], 'the options of shm://');
+for my $scheme (qw(shm memcached)) {
+    my ($source) = slurp("src/store/$scheme.c")
+        =~ /${scheme}_options\[\] = \{(.*?)^\};/ms;
+    my ($table) = $section{RateLimitStorage}
+        =~ m{^\| option of `$scheme://.*?` .*\n((?:\|.*\n)+)}m;
+    is_deeply([$table =~ /^\| `(\w+)=` \|/mg], [$source =~ /\{ "(\w+)"/g],
+              "the options of $scheme://");
+}
 
 ### Log tags
 

@@ -184,11 +184,11 @@ static apr_status_t guard_forget(rlx_storage_t *guard,
 }
 
 static apr_status_t guard_forget_all(rlx_storage_t *guard, const char *prefix,
-                                    apr_pool_t *ptemp)
+                                    size_t len, apr_pool_t *ptemp)
 {
     return guard->is_lost ? APR_EAGAIN
                           : guard->provider->forget_all(guard->instance,
-                                                        prefix, ptemp);
+                                                        prefix, len, ptemp);
 }
 
 static apr_status_t guard_figures(rlx_storage_t *guard, rlx_usec_t now,

@@ -74,7 +74,7 @@ static const char *set_store_keys(rlx_storage_t *store, const char *value)
 static const struct {
     const char *name;
     const char *(*set)(rlx_storage_t *store, const char *value);
-} options_known[] = {
+} memcached_options[] = {
     { "timeout", set_timeout },
     { "pool_max", set_pool_max },
     { "store_keys", set_store_keys },
@@ -84,9 +84,9 @@ static const char *set_option(rlx_storage_t *store, const char *name,
                               const char *value)
 {
     for (apr_size_t i = 0;
-         i < sizeof(options_known) / sizeof(options_known[0]); i++) {
-        if (!strcasecmp(name, options_known[i].name)) {
-            return options_known[i].set(store, value);
+         i < sizeof(memcached_options) / sizeof(memcached_options[0]); i++) {
+        if (!strcasecmp(name, memcached_options[i].name)) {
+            return memcached_options[i].set(store, value);
         }
     }
     return apr_psprintf(store->pool, SCHEME " has no option \"%s\"; it has "
@@ -414,12 +414,11 @@ static int hear_stored(void *baton, const char *line)
  * count nothing. Were that item lost, those older than the clearing would be
  * back: stricter than right, and only until their windows end. */
 static apr_status_t mc_forget_all(rlx_storage_t *store, const char *prefix,
-                                  apr_pool_t *ptemp)
+                                  size_t len, apr_pool_t *ptemp)
 {
     apr_status_t result = APR_SUCCESS;
-    apr_size_t len;
-    const char *name = rlx_mc_generation_name(prefix, strlen(prefix), &len,
-                                              ptemp);
+    apr_size_t name_len;
+    const char *name = rlx_mc_generation_name(prefix, len, &name_len, ptemp);
     const char *generation = apr_psprintf(ptemp, "%" APR_TIME_T_FMT,
                                           apr_time_now());
     const char *text = apr_psprintf(ptemp, "set %s 0 0 %d\r\n%s\r\n",

@@ -260,7 +260,7 @@ static apr_status_t shm_forget(rlx_storage_t *store,
 }
 
 static apr_status_t shm_forget_all(rlx_storage_t *store, const char *prefix,
-                                  apr_pool_t *ptemp)
+                                   size_t len, apr_pool_t *ptemp)
 {
     rlx_table_forget_all(&store->table);
     return APR_SUCCESS;

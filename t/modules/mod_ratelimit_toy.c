@@ -443,7 +443,7 @@ static apr_status_t toy_forget(rlx_storage_t *toy,
 }
 
 static apr_status_t toy_forget_all(rlx_storage_t *toy, const char *prefix,
-                                  apr_pool_t *ptemp)
+                                   size_t len, apr_pool_t *ptemp)
 {
     apr_status_t status = begin(toy, "forget_all", NULL, 0, ptemp);
 

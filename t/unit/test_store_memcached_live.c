@@ -179,7 +179,7 @@ static void test_forget(void)
     ok(left_of(&counters[1]) == 4, "another key's is not");
     is_int(mc->forget(instances[1], counters, 1, pool), APR_SUCCESS,
            "nothing to forget");
-    is_int(mc->forget_all(instances[1], "p", pool), APR_SUCCESS, "forget all");
+    is_int(mc->forget_all(instances[1], "pq", 1, pool), APR_SUCCESS, "forget all");
     ok(left_of(&counters[1]) == 5, "all of this prefix are forgotten");
     ok(left_of(&other) == 4, "those of another are not");
     mc->decide(instances[0], RLX_CHARGE_ATOMIC, counters, 2, NOW, verdicts,
