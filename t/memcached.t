@@ -106,6 +106,10 @@ $_->stop for @servers;
 
 my $limits = <<'END';
 RateLimitKey %{req:X-Key}
+RateLimitDefault "2 per 77 minutes" methods=POST
+<Location "/by-strategy">
+    RateLimitStrategy moving-window
+</Location>
 <Location "/pair">
     RateLimitShared "200 per hour" scope=pair-hour
     RateLimitShared "150 per day" scope=pair-day
@@ -234,6 +238,11 @@ END
 is($c->get('/moving', 'X-Key' => 'm', 'X-Limit' => '1 per hour')->code, 404,
    'a limit that is known only now and cannot be kept is none') for 1 .. 2;
 like($h->error_log, qr/1 per 1 hour" as a moving-window/, 'which is logged');
+
+is_deeply([ map { $c->post('/by-strategy', '', 'X-Key' => 's')->code } 1 .. 3 ],
+          [404, 404, 429], 'an inherited limit in a section with moving-window');
+is(scalar(grep { m{^rlx1\|s2/4620\|} } map { $_->names } @memcached), 1,
+   'is counted by sliding-window-counter');
 
 for my $case (
     ['memcached://', qr/names no server; write memcached:\/\/host:port/],

@@ -56,7 +56,8 @@ static apr_status_t take_link(rlx_mc_group_t *group, rlx_mc_asked_t *asked)
         asked->has_failed = 1;
         return APR_EAGAIN;
     }
-    status = rlx_mc_link_take(server, &asked->link);
+    status = rlx_mc_clock() < group->until
+             ? rlx_mc_link_take(server, &asked->link) : APR_EAGAIN;
     if (status != APR_SUCCESS) {
         return status;
     }
