@@ -17,6 +17,16 @@
 
 /* --- servers ----------------------------------------------------------- */
 
+/** Not 0 if an answer that did not come in time does not say that a server is
+ *  down: it was asked when the time was nearly over, or it has answered other
+ *  threads since. On a machine with too much to do both happens. */
+static int is_excused(const rlx_mc_group_t *group, const rlx_mc_asked_t *asked)
+{
+    return group->until - asked->asked_at < group->store->budget_usec / 4
+           || __atomic_load_n(&asked->server->answered_at, __ATOMIC_RELAXED)
+              > asked->asked_at;
+}
+
 /** A server did not do what it should. Where there are several, a dead one
  *  does not make the storage a dead one: then this is told as EAGAIN. */
 static apr_status_t fail(rlx_mc_group_t *group, rlx_mc_asked_t *asked,
@@ -24,9 +34,7 @@ static apr_status_t fail(rlx_mc_group_t *group, rlx_mc_asked_t *asked,
 {
     rlx_mc_server_t *server = asked->server;
 
-    /* One that was asked when the time was nearly over is not to blame. */
-    if (APR_STATUS_IS_TIMEUP(status)
-        && group->until - asked->asked_at < group->store->budget_usec / 4) {
+    if (APR_STATUS_IS_TIMEUP(status) && is_excused(group, asked)) {
         status = APR_EAGAIN;
     }
     asked->has_failed = 1;
@@ -311,6 +319,8 @@ apr_status_t rlx_mc_read_all(rlx_mc_group_t *group)
             return fail(group, asked, status, said);
         }
         asked->has_answered = 1;
+        __atomic_store_n(&asked->server->answered_at, rlx_mc_clock(),
+                         __ATOMIC_RELAXED);
         drop_old_generations(group, s);
     }
     return APR_SUCCESS;

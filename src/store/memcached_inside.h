@@ -46,6 +46,8 @@ typedef struct rlx_mc_server_t {
     apr_sockaddr_t *address;
     /** Connections of this child, rlx_mc_link_t. */
     apr_reslist_t *links;
+    /** When it last answered a thread of this child, monotonic. */
+    rlx_usec_t answered_at;
     /** Shared by all children. NULL where there is but one server: what
      *  becomes of it the whole storage's guard keeps in mind. */
     rlx_breaker_t *breaker;
