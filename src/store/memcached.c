@@ -404,9 +404,44 @@ static apr_status_t mc_forget(rlx_storage_t *store,
     return result;
 }
 
+/** @param baton int, not 0 then: there is no such item */
+static int hear_number(void *baton, const char *line)
+{
+    apr_uint64_t number;
+
+    *(int *)baton = !strcmp(line, "NOT_FOUND");
+    return *(int *)baton || rlx_mc_read_number(line, &number) ? 1 : -1;
+}
+
+/** @param baton int, not 0 then: somebody else was quicker */
 static int hear_stored(void *baton, const char *line)
 {
-    return !strcmp(line, "STORED") ? 1 : -1;
+    *(int *)baton = !strcmp(line, "NOT_STORED");
+    return *(int *)baton || !strcmp(line, "STORED") ? 1 : -1;
+}
+
+/** Begin a new generation on one server: one more than the last, so that
+ *  clocks need not agree; the first is the time. */
+static apr_status_t raise_generation(rlx_storage_t *store,
+                                     rlx_mc_server_t *server,
+                                     const char *name, apr_pool_t *ptemp)
+{
+    const char *first = apr_psprintf(ptemp, "%" APR_TIME_T_FMT,
+                                     apr_time_now());
+    const char *raise = apr_pstrcat(ptemp, "incr ", name, " 1\r\n", NULL);
+    const char *add = apr_psprintf(ptemp, "add %s 0 0 %d\r\n%s\r\n", name,
+                                   (int)strlen(first), first);
+    int is_missing = 0, is_late = 0;
+    apr_status_t status = ask(store, server, raise, hear_number, &is_missing,
+                              ptemp);
+
+    if (status == APR_SUCCESS && is_missing) {
+        status = ask(store, server, add, hear_stored, &is_late, ptemp);
+    }
+    if (status == APR_SUCCESS && is_late) {
+        status = ask(store, server, raise, hear_number, &is_missing, ptemp);
+    }
+    return status;
 }
 
 /* memcached cannot list what it holds. Each server has an item that tells the
@@ -419,15 +454,10 @@ static apr_status_t mc_forget_all(rlx_storage_t *store, const char *prefix,
     apr_status_t result = APR_SUCCESS;
     apr_size_t name_len;
     const char *name = rlx_mc_generation_name(prefix, len, &name_len, ptemp);
-    const char *generation = apr_psprintf(ptemp, "%" APR_TIME_T_FMT,
-                                          apr_time_now());
-    const char *text = apr_psprintf(ptemp, "set %s 0 0 %d\r\n%s\r\n",
-                                    name,
-                                    (int)strlen(generation), generation);
 
     for (int i = 0; i < store->n_servers; i++) {
-        apr_status_t status = ask(store, &store->servers[i], text,
-                                  hear_stored, NULL, ptemp);
+        apr_status_t status = raise_generation(store, &store->servers[i],
+                                               name, ptemp);
 
         result = result == APR_SUCCESS ? status : result;
     }

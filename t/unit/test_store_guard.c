@@ -22,7 +22,7 @@
 
 static int charged[MANY];
 static int room;
-static int calls, fails_at, is_down, largest;
+static int calls, fails_at, is_down, is_busy, largest;
 
 struct rlx_storage_t {
     int unused;
@@ -35,6 +35,9 @@ static rlx_verdict_t verdicts[MANY];
 static apr_status_t begin(int n)
 {
     largest = n > largest ? n : largest;
+    if (is_busy) {
+        return APR_EAGAIN;
+    }
     return ++calls == fails_at || is_down ? APR_ECONNREFUSED : APR_SUCCESS;
 }
 
@@ -119,7 +122,9 @@ static apr_status_t plan_forget(rlx_storage_t *instance,
     return begin(n);
 }
 
-static apr_status_t plan_forget_all(rlx_storage_t *instance, apr_pool_t *ptemp)
+static apr_status_t plan_forget_all(rlx_storage_t *instance,
+                                    const char *prefix, size_t len,
+                                    apr_pool_t *ptemp)
 {
     return begin(0);
 }
@@ -299,6 +304,11 @@ static void guard(void)
            "not this one", "what it refuses, too");
     ok(!ask_at(store, NOON), "it answers");
     is_int(changes, 0, "of which nobody is told");
+    is_busy = 1;
+    ok(ask_at(store, NOON) == APR_EAGAIN, "one batch cannot be decided");
+    is_busy = 0;
+    ok(!ask_at(store, NOON), "others can");
+    is_int(changes, 0, "so it is not down");
 
     is_down = 1;
     ok(ask_at(store, NOON) == APR_ECONNREFUSED, "it fails");
@@ -317,7 +327,7 @@ static void guard(void)
     is_int(calls, 0, "so it was not asked");
     is_down = 0;
     ok(!store->provider->forget(store->instance, counters, 1, pool)
-       && !store->provider->forget_all(store->instance, pool),
+       && !store->provider->forget_all(store->instance, "", 0, pool),
        "what an administrator asks for is");
     ok(!store->provider->figures(store->instance, NOON, &figures, pool)
        && !figures.healthy, "figures say that it does not answer");

@@ -186,6 +186,10 @@ static void test_forget(void)
                pool);
     ok(verdicts[0].remaining == 4 && verdicts[1].remaining == 4
        && left_of(&counters[1]) == 4, "and counting goes on");
+    is_int(mc->forget_all(instances[0], "pq", 1, pool), APR_SUCCESS,
+           "forget all once more");
+    ok(left_of(&counters[0]) == 5 && left_of(&counters[1]) == 5,
+       "they are forgotten again");
 }
 
 static void test_figures(void)
