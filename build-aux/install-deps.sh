@@ -24,6 +24,7 @@ libwww-perl          perl-libwww-perl   perl -MLWP::UserAgent -e 1
 binutils             binutils           have nm
 util-linux           util-linux         have setpriv && have flock
 memcached            memcached          have memcached
+python3-venv         python3-pip        python3 -c "import ensurepip, venv"
 apache2-utils        httpd-tools        have httxt2dbm
 sqlite3              sqlite             have sqlite3
 libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver
