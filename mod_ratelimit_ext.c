@@ -62,6 +62,10 @@ static void register_hooks(apr_pool_t *p)
                          &rlx_shm_provider);
     ap_register_provider(p, RLX_STORAGE_GROUP, "memcached",
                          RLX_STORAGE_VERSION, &rlx_memcached_provider);
+    for (int i = 0; rlx_redis_schemes[i]; i++) {
+        ap_register_provider(p, RLX_STORAGE_GROUP, rlx_redis_schemes[i],
+                             RLX_STORAGE_VERSION, &rlx_redis_provider);
+    }
     ap_hook_pre_config(add_hooks, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(rlx_config_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(rlx_lifecycle_post_config, NULL, NULL,

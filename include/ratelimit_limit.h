@@ -119,6 +119,9 @@ typedef struct rlx_verdict_t {
      *  else charges: the time of the call if it has room now, RLX_NEVER if
      *  it can never have. */
     rlx_usec_t retry_at;
+    /** When this was decided by the clock that the storage counts by, which
+     *  need not be the caller's: what give_back() is to be given. */
+    rlx_usec_t decided_at;
 } rlx_verdict_t;
 
 #ifdef __cplusplus

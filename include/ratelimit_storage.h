@@ -110,7 +110,7 @@ typedef struct rlx_storage_figures_t {
 typedef struct rlx_storage_t rlx_storage_t;
 
 /**
- * A storage. No function may be NULL. All but create() and open() are called
+ * A storage. No function but trouble() may be NULL. All but create() and open() are called
  * from many threads and processes at once and must be safe there.
  */
 typedef struct rlx_storage_provider_t {
@@ -209,11 +209,10 @@ typedef struct rlx_storage_provider_t {
      *                   with verdict.charged. Those with a cost of 0 or
      *                   only_test are passed over.
      * @param n          how many, 1 to RLX_STORAGE_BATCH_MAX
-     * @param charged_at the `now` that decide() was given
-     * @param now        wall clock. Before charged_at, nothing is given back:
-     *                   the clock stepped. A storage with a clock of its own
-     *                   takes the time of the charge as its own clock's
-     *                   less (now - charged_at).
+     * @param charged_at decided_at of their verdicts
+     * @param now        wall clock; a storage with a clock of its own uses
+     *                   that. Before charged_at, nothing is given back: the
+     *                   clock stepped.
      * @param ptemp      pool for the call
      * @return APR_SUCCESS also where there was nothing to give back; an error
      *         if the storage cannot answer: some charges may still stand
@@ -246,6 +245,14 @@ typedef struct rlx_storage_provider_t {
     apr_status_t (*figures)(rlx_storage_t *instance, rlx_usec_t now,
                             rlx_storage_figures_t *figures,
                             apr_pool_t *ptemp);
+
+    /**
+     * Say what the call that failed last in this child ran into: a phrase for
+     * the log, as in "it says ...", without secrets. The one function that
+     * may be NULL: an error's status then says all.
+     * @return the phrase, or NULL; static or from ptemp
+     */
+    const char *(*trouble)(const rlx_storage_t *instance, apr_pool_t *ptemp);
 } rlx_storage_provider_t;
 
 #ifdef __cplusplus

@@ -133,13 +133,14 @@ for my $option (@known) {
     is($where{$option}, "@allowed", "$option=: where it may stand");
 }
 
-for my $scheme (qw(shm memcached)) {
-    my ($source) = slurp("src/store/$scheme.c")
-        =~ /${scheme}_options\[\] = \{(.*?)^\};/ms;
-    my ($table) = $section{RateLimitStorage}
-        =~ m{^\| option of `$scheme://.*?` .*\n((?:\|.*\n)+)}m;
-    is_deeply([$table =~ /^\| `(\w+)=` \|/mg], [$source =~ /\{ "(\w+)"/g],
-              "the options of $scheme://");
+for ([shm => 'shm'], [redis => 'redis_uri'], [memcached => 'memcached']) {
+    my ($name, $file) = @$_;
+    my ($table) = slurp("src/store/$file.c")
+        =~ /${name}_options\[\] = \{(.*?)^\};/ms;
+    my ($rows) = $section{RateLimitStorage}
+        =~ m{^\| option of `$name://` \|.*?\n\|-.*?\n(.*?)\n\n}ms;
+    is_deeply([($rows // '') =~ /^\| `(\w+)=` \|/mg], [$table =~ /\{ "(\w+)"/g],
+              "the options of $name://");
 }
 
 ### Log tags

@@ -100,6 +100,13 @@ static int fixed_give_back(rlx_state_t state, const rlx_limit_t *limit,
     return 1;
 }
 
+rlx_state_t rlx_fixed_state(rlx_usec_t start, uint32_t charged)
+{
+    rlx_state_t state = { (uint64_t)start, charged };
+
+    return state;
+}
+
 const rlx_strategy_t rlx_fixed_window = {
     "fixed-window", fixed_charge, fixed_read, fixed_retry_at, fixed_used,
     fixed_give_back

@@ -20,6 +20,9 @@
 #define LOW_BITS 48
 #define LOW_MASK ((UINT64_C(1) << LOW_BITS) - 1)
 
+/* rlx_gcra_time_t.low */
+#define TIME_LOW_BITS 50
+
 /* No backlog is longer, in microseconds; TAT then has its 81 bits. */
 #define BACKLOG_USEC_MAX ((rlx_wide_t)1 << 80)
 
@@ -179,6 +182,38 @@ static int gcra_give_back(rlx_state_t state, const rlx_limit_t *limit,
     }
     *next = pack(backlog - (charged - passed), limit, now);
     return 1;
+}
+
+rlx_state_t rlx_gcra_state(const rlx_gcra_time_t *time)
+{
+    rlx_wide_t whole = ((rlx_wide_t)time->high << TIME_LOW_BITS) | time->low;
+    rlx_wide_t tat = whole << TICK_BITS | time->ticks;
+    rlx_state_t state = { (uint64_t)(tat >> LOW_BITS),
+                          (uint64_t)tat & LOW_MASK };
+
+    return state;
+}
+
+static rlx_gcra_time_t time_of(rlx_wide_t ticks, const rlx_limit_t *limit)
+{
+    rlx_wide_t whole = rlx_wide_div(ticks, limit->count);
+    rlx_gcra_time_t time = {
+        (uint64_t)(whole >> TIME_LOW_BITS),
+        (uint64_t)whole & ((UINT64_C(1) << TIME_LOW_BITS) - 1),
+        (uint32_t)(ticks - whole * limit->count)
+    };
+
+    return time;
+}
+
+rlx_gcra_time_t rlx_gcra_time_of(const rlx_limit_t *limit, uint32_t units)
+{
+    return time_of(rlx_wide_mul(units, (uint64_t)limit->window_usec), limit);
+}
+
+rlx_gcra_time_t rlx_gcra_longest(const rlx_limit_t *limit)
+{
+    return time_of(capacity(limit), limit);
 }
 
 const rlx_strategy_t rlx_gcra = { "gcra", gcra_charge, gcra_read,

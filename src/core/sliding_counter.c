@@ -200,6 +200,14 @@ static int sliding_give_back(rlx_state_t state, const rlx_limit_t *limit,
     return 1;
 }
 
+rlx_state_t rlx_sliding_state(rlx_usec_t start, uint32_t previous,
+                              uint32_t current)
+{
+    buckets_t b = { start, previous, current };
+
+    return pack(b);
+}
+
 const rlx_strategy_t rlx_sliding_window_counter = {
     "sliding-window-counter", sliding_charge, sliding_read, sliding_retry_at,
     sliding_used, sliding_give_back

@@ -189,7 +189,6 @@ static apr_status_t ask(const charge_t *charge, const rlx_store_t *store)
     }
     for (int i = 0; i < n; i++) {
         outcome->decisions[i].verdict = verdicts[i];
-        outcome->decisions[i].asked_at = now_usec;
     }
     rlx_outcome_show(charge->r, outcome, outcome->decisions, n);
     conclude(charge);

@@ -445,7 +445,7 @@ apr_status_t rlx_decision_give_back(rlx_decision_t *decision, rlx_usec_t now,
     rlx_decision_counter(decision, &counter);
     decision->verdict.charged = 0;
     status = rlx_store_give_back(decision->store, &counter, 1,
-                                 decision->asked_at, now, ptemp);
+                                 decision->verdict.decided_at, now, ptemp);
     if (status == APR_SUCCESS) {
         decision->verdict.remaining += decision->cost;
     }

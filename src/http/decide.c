@@ -152,10 +152,8 @@ static void batch_keep(const batch_t *batch, rlx_request_t *request)
 {
     rlx_decision_t *decision = &request->decisions[batch->first];
 
-    decision->asked_at = request->now_usec;
     for (int i = 0; i < batch->n && batch->n > 1; i++, decision++) {
         decision->verdict = batch->verdicts[i];
-        decision->asked_at = request->now_usec;
     }
 }
 

@@ -21,20 +21,23 @@ void rlx_failure_log_change(void *baton, const rlx_store_change_t *change)
     const server_rec *s = baton;
     apr_int64_t sec = rlx_seconds_up(change->usec);
     const char *plural = sec == 1 ? "" : "s";
+    const char *open = change->trouble ? " (" : "";
+    const char *trouble = change->trouble ? change->trouble : "";
+    const char *close = change->trouble ? ")" : "";
 
     switch (change->state) {
     case RLX_STORE_DOWN:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, change->status, s, RLXNO(0051)
-                     "storage %s cannot answer: requests get what "
+                     "storage %s cannot answer%s%s%s: requests get what "
                      "RateLimitStorageFailure says until it does; it is asked "
                      "again in %" APR_INT64_T_FMT " second%s",
-                     change->shown_uri, sec, plural);
+                     change->shown_uri, open, trouble, close, sec, plural);
         break;
     case RLX_STORE_STILL_DOWN:
         ap_log_error(APLOG_MARK, APLOG_INFO, change->status, s, RLXNO(0052)
-                     "storage %s still cannot answer; it is asked again in %"
-                     APR_INT64_T_FMT " second%s", change->shown_uri, sec,
-                     plural);
+                     "storage %s still cannot answer%s%s%s; it is asked again "
+                     "in %" APR_INT64_T_FMT " second%s", change->shown_uri,
+                     open, trouble, close, sec, plural);
         break;
     case RLX_STORE_UP:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, RLXNO(0053)

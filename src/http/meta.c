@@ -119,7 +119,6 @@ static const rlx_decision_t *keep(request_rec *r, rlx_request_t *request,
         *decision = meta->decisions[i];
         decision->verdict = meta->verdicts[i];
         decision->verdict.charged = 0;
-        decision->asked_at = request->now_usec;
         first = decision->rule->options->dry_run ? dry : &breached;
         *first = *first ? *first : decision;
     }

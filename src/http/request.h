@@ -25,9 +25,8 @@ typedef struct rlx_decision_t {
     const char *key;
     int key_is_public;
     rlx_id_t id;
-    /** What the storage was asked to take, and when. */
+    /** What the storage was asked to take. */
     apr_uint32_t cost;
-    rlx_usec_t asked_at;
     /** rlx_counter_t's text, for a storage that wants it. */
     const char *scope;
     size_t scope_len;

@@ -127,9 +127,6 @@ static void charge_all(request_rec *r, rlx_request_t *request,
         log_failed(r, selection);
         return;
     }
-    for (int i = 0; i < selection->n; i++) {
-        request->decisions[selection->places[i]].asked_at = request->now_usec;
-    }
     keep(request, selection);
 }
 
@@ -149,8 +146,8 @@ static void give_back_all(request_rec *r, rlx_request_t *request,
 
         status = rlx_store_give_back(selection->store,
                                      &selection->counters[i], 1,
-                                     decision->asked_at, request->now_usec,
-                                     r->pool);
+                                     decision->verdict.decided_at,
+                                     request->now_usec, r->pool);
     }
     if (status == APR_SUCCESS) {
         status = rlx_store_look(selection->store, selection->counters,

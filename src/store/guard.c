@@ -78,9 +78,10 @@ static apr_status_t guard_child_init(rlx_storage_t *guard, apr_pool_t *pchild)
 }
 
 static void tell(const rlx_storage_t *guard, rlx_store_state_e state,
-                 apr_status_t status, rlx_usec_t usec)
+                 apr_status_t status, const char *trouble, rlx_usec_t usec)
 {
-    rlx_store_change_t change = { guard->shown_uri, state, status, usec };
+    rlx_store_change_t change = { guard->shown_uri, state, status, trouble,
+                                  usec };
 
     if (guard->change) {
         guard->change(guard->env->baton, &change);
@@ -97,21 +98,26 @@ static int may_ask(rlx_storage_t *guard, rlx_usec_t now,
 /** It did not answer. */
 static __attribute__((noinline)) void
 note_failure(rlx_storage_t *guard, rlx_breaker_ticket_t ticket, rlx_usec_t now,
-             apr_status_t status)
+             apr_status_t status, apr_pool_t *ptemp)
 {
+    const rlx_storage_provider_t *provider = guard->provider;
     rlx_breaker_change_e changed = rlx_breaker_failed(guard->breaker, ticket,
                                                       now);
 
     if (changed != RLX_BREAKER_SAME) {
         tell(guard, changed == RLX_BREAKER_OPENED ? RLX_STORE_DOWN
                                                   : RLX_STORE_STILL_DOWN,
-             status, rlx_breaker_retry_at(guard->breaker, now) - now);
+             status,
+             provider->trouble ? provider->trouble(guard->instance, ptemp)
+                               : NULL,
+             rlx_breaker_retry_at(guard->breaker, now) - now);
     }
 }
 
 /** Keep in mind how a call went. */
 static apr_status_t note(rlx_storage_t *guard, rlx_breaker_ticket_t ticket,
-                         rlx_usec_t now, apr_status_t status)
+                         rlx_usec_t now, apr_status_t status,
+                         apr_pool_t *ptemp)
 {
     rlx_usec_t down_usec;
 
@@ -120,11 +126,11 @@ static apr_status_t note(rlx_storage_t *guard, rlx_breaker_ticket_t ticket,
         return status;
     }
     if (status != APR_SUCCESS) {
-        note_failure(guard, ticket, now, status);
+        note_failure(guard, ticket, now, status, ptemp);
     }
     else if (rlx_breaker_answered(guard->breaker, ticket, now, &down_usec)
              == RLX_BREAKER_CLOSED) {
-        tell(guard, RLX_STORE_UP, APR_SUCCESS, down_usec);
+        tell(guard, RLX_STORE_UP, APR_SUCCESS, NULL, down_usec);
     }
     return status;
 }
@@ -141,7 +147,7 @@ static apr_status_t guard_decide(rlx_storage_t *guard, rlx_charge_e mode,
     }
     return note(guard, ticket, now,
                 guard->provider->decide(guard->instance, mode, counters, n,
-                                        now, verdicts, ptemp));
+                                        now, verdicts, ptemp), ptemp);
 }
 
 static apr_status_t guard_look(rlx_storage_t *guard,
@@ -156,7 +162,7 @@ static apr_status_t guard_look(rlx_storage_t *guard,
     }
     return note(guard, ticket, now,
                 guard->provider->look(guard->instance, counters, n, now,
-                                      verdicts, ptemp));
+                                      verdicts, ptemp), ptemp);
 }
 
 static apr_status_t guard_give_back(rlx_storage_t *guard,
@@ -171,7 +177,7 @@ static apr_status_t guard_give_back(rlx_storage_t *guard,
     }
     return note(guard, ticket, now,
                 guard->provider->give_back(guard->instance, counters, n,
-                                           charged_at, now, ptemp));
+                                           charged_at, now, ptemp), ptemp);
 }
 
 static apr_status_t guard_forget(rlx_storage_t *guard,
@@ -184,7 +190,7 @@ static apr_status_t guard_forget(rlx_storage_t *guard,
 }
 
 static apr_status_t guard_forget_all(rlx_storage_t *guard, const char *prefix,
-                                    size_t len, apr_pool_t *ptemp)
+                                     size_t len, apr_pool_t *ptemp)
 {
     return guard->is_lost ? APR_EAGAIN
                           : guard->provider->forget_all(guard->instance,
@@ -205,6 +211,12 @@ static apr_status_t guard_figures(rlx_storage_t *guard, rlx_usec_t now,
     return status;
 }
 
+static const char *guard_trouble(const rlx_storage_t *guard, apr_pool_t *ptemp)
+{
+    return guard->provider->trouble
+           ? guard->provider->trouble(guard->instance, ptemp) : NULL;
+}
+
 static rlx_usec_t guard_retry_at(const rlx_storage_t *guard, rlx_usec_t now)
 {
     return rlx_breaker_retry_at(guard->breaker, now);
@@ -221,6 +233,7 @@ static const rlx_storage_provider_t guard_provider = {
     .forget = guard_forget,
     .forget_all = guard_forget_all,
     .figures = guard_figures,
+    .trouble = guard_trouble,
 };
 
 void rlx_guard_put(rlx_store_t *store, const char *name,

@@ -231,6 +231,7 @@ static void tell(const rlx_mc_call_t *call, const rlx_mc_counter_t *item,
     rlx_reading_t reading;
 
     memset(verdict, 0, sizeof(*verdict));
+    verdict->decided_at = call->now;
     if (!limit->count) {
         verdict->reset_at = call->now;
         verdict->retry_at = RLX_NEVER;

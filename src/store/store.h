@@ -51,6 +51,8 @@ typedef struct rlx_store_change_t {
     rlx_store_state_e state;
     /** What it said; APR_SUCCESS if it is up. */
     apr_status_t status;
+    /** The same in the storage's own words, or NULL. */
+    const char *trouble;
     /** How long it was down, or else how long nobody asks it now. */
     rlx_usec_t usec;
 } rlx_store_change_t;
@@ -194,6 +196,13 @@ extern const rlx_storage_provider_t rlx_shm_provider;
 
 /** The built-in provider of memcached://. */
 extern const rlx_storage_provider_t rlx_memcached_provider;
+
+/** The built-in provider of redis://, rediss://, redis+unix://, and the same
+ *  with valkey. Built without hiredis it can only say so. */
+extern const rlx_storage_provider_t rlx_redis_provider;
+
+/** The schemes of rlx_redis_provider; the last is NULL. */
+extern const char *const rlx_redis_schemes[];
 
 /** A URI with user and password replaced by ***; from p or the argument. */
 const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p);

@@ -318,6 +318,7 @@ static void judge(const row_t *row, const rlx_counter_t *counter,
     verdict->charged = 0;
     verdict->remaining = left;
     verdict->reset_at = row ? row->ends_at : now;
+    verdict->decided_at = now;
     verdict->retry_at = verdict->has_room ? now
                         : row && counter->cost <= limit->count ? row->ends_at
                         : RLX_NEVER;

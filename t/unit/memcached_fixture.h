@@ -23,53 +23,53 @@
 #include "tap.h"
 
 /** A time: January 2027. */
-#define FIXTURE_NOW (INT64_C(1800000000) * 1000000)
+#define MEMCACHED_NOW (INT64_C(1800000000) * 1000000)
 
 static apr_pool_t *pool;
-static pid_t fixture_pid;
-static const char *fixture_uri;
+static pid_t memcached_pid;
+static const char *memcached_uri;
 
-static void fixture_stop(void)
+static void memcached_stop(void)
 {
-    if (fixture_pid > 0) {
-        kill(fixture_pid, SIGCONT);
-        kill(fixture_pid, SIGKILL);
-        waitpid(fixture_pid, NULL, 0);
-        fixture_pid = 0;
+    if (memcached_pid > 0) {
+        kill(memcached_pid, SIGCONT);
+        kill(memcached_pid, SIGKILL);
+        waitpid(memcached_pid, NULL, 0);
+        memcached_pid = 0;
     }
 }
 
-static void fixture_log(void *baton, rlx_log_level_e level,
+static void memcached_log(void *baton, rlx_log_level_e level,
                         apr_status_t status, const char *message)
 {
     diag("log: %s", message);
 }
 
-static void *fixture_retain(const char *name, apr_size_t bytes)
+static void *memcached_retain(const char *name, apr_size_t bytes)
 {
     return apr_pcalloc(pool, bytes);
 }
 
-static inline rlx_storage_env_t *fixture_env(void)
+static inline rlx_storage_env_t *memcached_env(void)
 {
     rlx_storage_env_t *env = apr_pcalloc(pool, sizeof(*env));
 
-    env->log = fixture_log;
+    env->log = memcached_log;
     env->process_pool = pool;
-    env->retain = fixture_retain;
+    env->retain = memcached_retain;
     env->workers = 8;
     return env;
 }
 
 /** A storage on the server, as a child of httpd has one. NULL: it has not. */
-static inline rlx_storage_t *fixture_storage(const char *timeout)
+static inline rlx_storage_t *memcached_storage(const char *timeout)
 {
     apr_table_t *options = apr_table_make(pool, 1);
     rlx_storage_t *store;
 
     apr_table_setn(options, "timeout", timeout);
-    if (rlx_memcached_provider.create(&store, fixture_uri, options,
-                                      fixture_env(), pool)
+    if (rlx_memcached_provider.create(&store, memcached_uri, options,
+                                      memcached_env(), pool)
         || rlx_memcached_provider.open(store) != APR_SUCCESS
         || rlx_memcached_provider.child_init(store, pool) != APR_SUCCESS) {
         return NULL;
@@ -78,7 +78,7 @@ static inline rlx_storage_t *fixture_storage(const char *timeout)
 }
 
 /** A port that nobody has now. */
-static int fixture_port(void)
+static int memcached_port(void)
 {
     struct sockaddr_in address = { .sin_family = AF_INET };
     socklen_t len = sizeof(address);
@@ -93,17 +93,17 @@ static int fixture_port(void)
     return ntohs(address.sin_port);
 }
 
-static int fixture_answers(rlx_storage_t *store)
+static int memcached_answers(rlx_storage_t *store)
 {
     rlx_storage_figures_t figures;
 
-    return store && rlx_memcached_provider.figures(store, FIXTURE_NOW,
+    return store && rlx_memcached_provider.figures(store, MEMCACHED_NOW,
                                                    &figures, pool)
                     == APR_SUCCESS && figures.healthy;
 }
 
 /** Start memcached. @return not 0 if it answers */
-static inline int fixture_start(void)
+static inline int memcached_start(void)
 {
     const char *port;
     rlx_storage_t *store;
@@ -111,19 +111,19 @@ static inline int fixture_start(void)
     apr_initialize();
     atexit(apr_terminate);
     apr_pool_create(&pool, NULL);
-    port = apr_psprintf(pool, "%d", fixture_port());
-    fixture_uri = apr_pstrcat(pool, "memcached://127.0.0.1:", port, NULL);
-    fixture_pid = fork();
-    if (fixture_pid == 0) {
+    port = apr_psprintf(pool, "%d", memcached_port());
+    memcached_uri = apr_pstrcat(pool, "memcached://127.0.0.1:", port, NULL);
+    memcached_pid = fork();
+    if (memcached_pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         execlp("memcached", "memcached", "-l", "127.0.0.1", "-p", port, "-U",
                "0", "-u", "nobody", (char *)NULL);
         _exit(127);
     }
-    atexit(fixture_stop);
-    store = fixture_storage("1000");
+    atexit(memcached_stop);
+    store = memcached_storage("1000");
     for (int i = 0; i < 500; i++) {
-        if (fixture_answers(store)) {
+        if (memcached_answers(store)) {
             return 1;
         }
         usleep(20000);

@@ -17,7 +17,7 @@
 /** Each for itself like a child of httpd. */
 #define INSTANCES 2
 #define HOUR (INT64_C(3600) * 1000000)
-#define NOW  FIXTURE_NOW
+#define NOW  MEMCACHED_NOW
 
 static const rlx_storage_provider_t *const mc = &rlx_memcached_provider;
 static rlx_storage_t *instances[INSTANCES];
@@ -294,19 +294,19 @@ static void test_frozen(void)
     rlx_limit_t limit = limit_of(RLX_FIXED_WINDOW, 5);
     rlx_counter_t counter = counter_of(&limit, "frozen", 1);
     rlx_verdict_t verdict;
-    rlx_storage_t *store = fixture_storage("400");
+    rlx_storage_t *store = memcached_storage("400");
     apr_time_t start;
     apr_status_t status;
     int usec;
 
-    kill(fixture_pid, SIGSTOP);
+    kill(memcached_pid, SIGSTOP);
     start = apr_time_now();
     status = mc->decide(store, RLX_CHARGE_ATOMIC, &counter, 1, NOW, &verdict,
                         pool);
     usec = (int)(apr_time_now() - start);
     ok(APR_STATUS_IS_TIMEUP(status), "it is a time-out: %d", status);
     ok(usec >= 250000 && usec <= 900000, "after %d us of 400,000", usec);
-    kill(fixture_pid, SIGCONT);
+    kill(memcached_pid, SIGCONT);
     is_int(mc->decide(instances[0], RLX_CHARGE_ATOMIC, &counter, 1, NOW,
                       &verdict, pool), APR_SUCCESS, "and goes on");
     /* Nothing was charged by the question that was too late. */
@@ -319,12 +319,12 @@ int main(void)
         RLX_FIXED_WINDOW, RLX_SLIDING_WINDOW_COUNTER, RLX_GCRA
     };
 
-    if (!ok(fixture_start(), "memcached answers")) {
+    if (!ok(memcached_start(), "memcached answers")) {
         return tap_done();
     }
     for (int i = 0; i < INSTANCES; i++) {
         /* What is slow here is the machine. */
-        instances[i] = fixture_storage("5000");
+        instances[i] = memcached_storage("5000");
     }
     for (int i = 0; i < 3; i++) {
         test_modes(kept[i]);

@@ -145,19 +145,19 @@ static void move_clock(void)
 
 int main(void)
 {
-    if (!ok(fixture_start(), "memcached answers")) {
+    if (!ok(memcached_start(), "memcached answers")) {
         return tap_done();
     }
-    mc = fixture_storage("5000");
+    mc = memcached_storage("5000");
     rlx_shm_provider.create(&shm, "shm://", apr_table_make(pool, 1),
-                            fixture_env(), pool);
+                            memcached_env(), pool);
     if (!ok(mc && rlx_shm_provider.open(shm) == APR_SUCCESS, "two storages")) {
         return tap_done();
     }
     for (int round = 0; round < ROUNDS; round++) {
         int wrong = 0;
 
-        now = FIXTURE_NOW + (rlx_usec_t)below(SEC);
+        now = MEMCACHED_NOW + (rlx_usec_t)below(SEC);
         for (int i = 0; i < LIMITS; i++) {
             limits[i] = some_limit();
         }

@@ -147,6 +147,9 @@ sub set_time {
     return $self->{time} = $epoch;
 }
 
+# What another program has to find in its environment to share this clock.
+sub clock { $_[0]->_environment }
+
 # httpd -t over a small configuration with the snippet in it: its exit status
 # and all that it said. Further arguments are -D defines. %more: modules => []
 my $test_dir;
