@@ -23,6 +23,7 @@ const char *const rlx_redis_schemes[] = {
 #include "store/redis_address.h"
 #include "store/redis_pool.h"
 #include "store/redis_script.h"
+#include "store/redis_tls.h"
 
 /** Keys that one step of forgetting all looks at. */
 #define SCAN_COUNT "1000"
@@ -73,11 +74,10 @@ static const char *redis_create(rlx_storage_t **instance, const char *uri,
         error = rlx_redis_settings_check(settings, pconf);
     }
     if (!error && settings->is_tls) {
-        error = apr_psprintf(pconf, "\"%s\": this build has no TLS, for "
-                             "hiredis %d.%d has none; use redis://, over a "
-                             "tunnel where others could listen",
-                             rlx_store_shown_uri(uri, pconf), HIREDIS_MAJOR,
-                             HIREDIS_MINOR);
+        error = rlx_redis_tls_make(settings, pconf);
+        error = error ? apr_psprintf(pconf, "\"%s\": %s",
+                                     rlx_store_shown_uri(uri, pconf), error)
+                      : NULL;
     }
     if (error) {
         return error;
