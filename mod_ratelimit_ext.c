@@ -60,6 +60,8 @@ static void register_hooks(apr_pool_t *p)
 
     ap_register_provider(p, RLX_STORAGE_GROUP, "shm", RLX_STORAGE_VERSION,
                          &rlx_shm_provider);
+    ap_register_provider(p, RLX_STORAGE_GROUP, "memcached",
+                         RLX_STORAGE_VERSION, &rlx_memcached_provider);
     for (int i = 0; rlx_redis_schemes[i]; i++) {
         ap_register_provider(p, RLX_STORAGE_GROUP, rlx_redis_schemes[i],
                              RLX_STORAGE_VERSION, &rlx_redis_provider);

@@ -23,6 +23,7 @@ libapache2-mod-perl2 perl-Apache-Test   perl -MApache::Test -e 1
 libwww-perl          perl-libwww-perl   perl -MLWP::UserAgent -e 1
 binutils             binutils           have nm
 util-linux           util-linux         have setpriv && have flock
+memcached            memcached          have memcached
 python3-venv         python3-pip        python3 -c "import ensurepip, venv"
 apache2-utils        httpd-tools        have httxt2dbm
 sqlite3              sqlite             have sqlite3
@@ -71,11 +72,11 @@ refuse() {
 
 # No server may be started on this machine by the installation: Debian starts
 # what it installs. A policy that is already there stands; ours knows apache2
-# and redis alone and goes away again. $1: the word to become root with, or nothing.
+# redis and memcached alone and goes away again. $1: the word to become root with, or nothing.
 policy=/usr/sbin/policy-rc.d
 forbid_start() {
     [ -e $policy ] && return
-    printf '#!/bin/sh\ncase $1 in apache*|redis*) exit 101 ;; esac\nexit 0\n' \
+    printf '#!/bin/sh\ncase $1 in apache*|redis*|memcached*) exit 101 ;; esac\nexit 0\n' \
         | $root tee $policy >/dev/null && $root chmod 755 $policy || return
     trap '$root rm -f $policy' EXIT
 }

@@ -178,7 +178,10 @@ typedef struct rlx_storage_provider_t {
      *                 request; a local storage should not use it
      * @return APR_SUCCESS if the batch was decided, whatever the verdicts;
      *         else the storage cannot answer and nobody was refused by it.
-     *         The status is explained in the log.
+     *         The status is explained in the log. APR_EAGAIN: this batch
+     *         cannot be decided, which says nothing of others; any other
+     *         error says that the storage is down, and nobody asks it for a
+     *         while. So for look() and give_back()
      */
     apr_status_t (*decide)(rlx_storage_t *instance, rlx_charge_e mode,
                            const rlx_counter_t *counters, int n,

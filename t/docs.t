@@ -133,7 +133,7 @@ for my $option (@known) {
     is($where{$option}, "@allowed", "$option=: where it may stand");
 }
 
-for ([shm => 'shm'], [redis => 'redis_uri']) {
+for ([shm => 'shm'], [redis => 'redis_uri'], [memcached => 'memcached']) {
     my ($name, $file) = @$_;
     my ($table) = slurp("src/store/$file.c")
         =~ /${name}_options\[\] = \{(.*?)^\};/ms;

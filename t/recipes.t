@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use MIME::Base64 qw(encode_base64);
 use RateLimit::Httpd;
+use RateLimit::Memcached;
 use RateLimit::Redis;
 use RateLimit::Redis::Cluster;
 use RateLimit::Redis::Sentinel;
@@ -559,6 +560,21 @@ for my $name (sort keys %servers) {
     is(get($n + 2, $path), "${n}x404 2x429", "$name: $n of $path");
     unlike($h->error_log, qr/cannot answer/, "$name: nothing was counted elsewhere");
 }
+
+### Several servers
+
+my @memcached = map { RateLimit::Memcached->start } 1 .. 2;
+my $servers = join ',', map { '127.0.0.1:' . $_->port } @memcached;
+serve('memcached', pages => ['api'], edit => sub {
+    s{10\.0\.0\.5:11211,10\.0\.0\.6:11211 timeout=20}{$servers timeout=5000} or die;
+});
+$visitor = fresh();
+is(get(61, '/api', from($visitor)), '60x200 1x429', 'memcached: its limit');
+is(get(1, '/api'), '1x200', 'memcached: others have their own');
+is(scalar(grep { m{shop:.*\|\Q$visitor\E$} } map { $_->names } @memcached), 1,
+   'memcached: counted there');
+$_->kill for @memcached;
+is(get(31, '/api', from($visitor)), '30x200 1x429', 'memcached: and without it, here');
 
 ### And none is left out
 

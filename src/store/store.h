@@ -194,6 +194,9 @@ static inline rlx_usec_t rlx_store_retry_at(const rlx_store_t *store,
 /** The built-in provider of shm://. */
 extern const rlx_storage_provider_t rlx_shm_provider;
 
+/** The built-in provider of memcached://. */
+extern const rlx_storage_provider_t rlx_memcached_provider;
+
 /** The built-in provider of redis://, rediss://, redis+unix://, and the same
  *  with valkey. Built without hiredis it can only say so. */
 extern const rlx_storage_provider_t rlx_redis_provider;

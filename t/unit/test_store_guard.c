@@ -311,7 +311,6 @@ static void guard(void)
            "not this one", "what it refuses, too");
     ok(!ask_at(store, NOON), "it answers");
     is_int(changes, 0, "of which nobody is told");
-
     is_down = 1;
     ok(ask_at(store, NOON) == APR_ECONNREFUSED, "it fails");
     is_int(changes, 1, "which is told");
