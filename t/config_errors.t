@@ -432,6 +432,21 @@ refuses('RateLimitStorage shm:// size', '"size" is not an option (name=value)');
 refuses('RateLimitStorage shm:// size=', 'option size has no value');
 refuses('RateLimitStorage shm:// size=1M size=2M', 'option size is given twice');
 refuses('RateLimitStorage shm:// "size=1M', 'the quote is never closed');
+accepts("RateLimitStorage $_")
+    for 'redis://127.0.0.1', 'valkey://[::1]:7000/3 timeout=20 pool_max=4',
+        'redis+unix:///run/redis.sock?db=1 store_keys=plain client_name=web-1',
+        'valkey+unix://u:p@/r.sock connect_timeout=5 log_max=100';
+refuses('RateLimitStorage redis://', '"redis://": the host is missing');
+refuses('RateLimitStorage redis://h:x', 'the port is not a number');
+refuses('RateLimitStorage redis://h/x', 'the database is not a number');
+refuses('RateLimitStorage redis://h,i', 'redis+cluster://');
+refuses('RateLimitStorage redis+unix://h', 'begins with a slash');
+refuses('RateLimitStorage rediss://u:hush@h', '"rediss://***@h"', 'no TLS');
+refuses('RateLimitStorage redis://h size=1M', 'redis has no option "size"', 'timeout=');
+refuses('RateLimitStorage redis://h timeout=0', 'timeout=0 is not a number of milliseconds');
+refuses('RateLimitStorage redis://h connect_timeout=60', 'is longer than timeout=50');
+refuses(qq(RateLimitStorage redis://h\nRateLimitDefault "20000/day" strategy=moving-window),
+        'this storage keeps 10000', 'log_max=');
 refuses("<Location /a>\nRateLimitStorage shm://\n</Location>",
         'not allowed in a section', 'for the whole server or in a <VirtualHost>');
 {

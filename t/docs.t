@@ -133,9 +133,15 @@ for my $option (@known) {
     is($where{$option}, "@allowed", "$option=: where it may stand");
 }
 
-my ($shm) = slurp('src/store/shm.c') =~ /shm_options\[\] = \{(.*?)^\};/ms;
-is_deeply([$section{RateLimitStorage} =~ /^\| `(\w+)=` \|/mg],
-          [$shm =~ /\{ "(\w+)"/g], 'the options of shm://');
+for ([shm => 'shm'], [redis => 'redis_uri']) {
+    my ($name, $file) = @$_;
+    my ($table) = slurp("src/store/$file.c")
+        =~ /${name}_options\[\] = \{(.*?)^\};/ms;
+    my ($rows) = $section{RateLimitStorage}
+        =~ m{^\| option of `$name://` \|.*?\n\|-.*?\n(.*?)\n\n}ms;
+    is_deeply([($rows // '') =~ /^\| `(\w+)=` \|/mg], [$table =~ /\{ "(\w+)"/g],
+              "the options of $name://");
+}
 
 ### Log tags
 

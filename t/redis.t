@@ -95,6 +95,12 @@ END
     }
 
     # Three limits of different kinds are one call.
+    is($servers[0]->client->get('/gcra-all')->code, 429, 'used up');
+    my $named = $redis->uri =~ s/127\.0\.0\.1/localhost/r;
+    $servers[0]->set_conf($conf =~ s/\Q${\$redis->uri}/$named/r);
+    $servers[0]->graceful;
+    is($servers[0]->client->get('/gcra-all')->code, 429, 'also by a name');
+    unlike($servers[0]->error_log, qr/cannot answer/, 'of the host');
     $servers[0]->set_conf(<<"END");
 RateLimitStorage @{[$redis->unix_uri]} timeout=5000 client_name=web-1
 RateLimitApplication "1000/minute"
@@ -115,6 +121,12 @@ END
     is($client->get('/')->code, 200, 'after SCRIPT FLUSH') for 1 .. 3;
     is($redis->stats->{eval}, 1, 'the script is sent once more');
     unlike($servers[0]->error_log, qr/cannot answer/, 'which is no failure');
+
+    # Connections that Redis has closed meanwhile are not used again.
+    $redis->call(qw(CLIENT KILL TYPE normal SKIPME yes));
+    is($client->get('/')->code, 200, 'after all connections were cut')
+        for 1 .. 4;
+    unlike($servers[0]->error_log, qr/cannot answer/, 'which is none either');
 
     my @keys = $redis->keys_there;
     cmp_ok(scalar @keys, '>', 24, 'keys of all of these');

@@ -18,11 +18,9 @@ const char *const rlx_redis_schemes[] = {
 
 #if RLX_HAVE_HIREDIS
 
-#include <netdb.h>
-#include <sys/socket.h>
-
 #include <apr_thread_mutex.h>
 
+#include "store/redis_address.h"
 #include "store/redis_pool.h"
 #include "store/redis_script.h"
 
@@ -39,6 +37,8 @@ struct rlx_storage_t {
     apr_pool_t *pconf;
     /** Of this child. */
     rlx_redis_pool_t *pool;
+    /** NULL with a socket's path. */
+    rlx_redis_lookup_t *lookup;
     /** Guards the words about the last failure. */
     apr_thread_mutex_t *mutex;
     rlx_redis_why_t why;
@@ -103,22 +103,6 @@ static const char *redis_refuses(const rlx_storage_t *store,
                         limit->text, limit->count, store->settings.log_max);
 }
 
-/** The numeric address of a name. 0 if there is none. */
-static int find_address(const char *host, char *address)
-{
-    struct addrinfo hints = { 0 }, *list = NULL;
-    int found;
-
-    hints.ai_socktype = SOCK_STREAM;
-    if (getaddrinfo(host, NULL, &hints, &list)) {
-        return 0;
-    }
-    found = getnameinfo(list->ai_addr, list->ai_addrlen, address,
-                        RLX_REDIS_ADDRESS_MAX, NULL, 0, NI_NUMERICHOST) == 0;
-    freeaddrinfo(list);
-    return found;
-}
-
 static apr_status_t redis_open(rlx_storage_t *store)
 {
     const rlx_redis_settings_t *settings = &store->settings;
@@ -126,7 +110,7 @@ static apr_status_t redis_open(rlx_storage_t *store)
     store->place.port = settings->port;
     store->place.path = settings->path;
     if (!settings->path
-        && !find_address(settings->host, store->place.address)) {
+        && !rlx_redis_address_find(settings->host, &store->place)) {
         store->env->log(store->env->baton, RLX_LOG_WARNING, APR_SUCCESS,
                         apr_pstrcat(store->pconf, "storage redis: the host ",
                                     settings->host, " has no address", NULL));
@@ -141,6 +125,9 @@ static apr_status_t redis_child_init(rlx_storage_t *store, apr_pool_t *pchild)
     apr_status_t status = apr_thread_mutex_create(
         &store->mutex, APR_THREAD_MUTEX_DEFAULT, store->pconf);
 
+    if (store->settings.host) {
+        store->lookup = rlx_redis_lookup_make(store->settings.host);
+    }
     return status != APR_SUCCESS ? status
            : rlx_redis_pool_make(&store->pool, &store->settings,
                                  &store->place, store->pconf);
@@ -156,6 +143,9 @@ static apr_status_t failed(rlx_storage_t *store, apr_status_t status,
     apr_thread_mutex_lock(store->mutex);
     store->why = *why;
     apr_thread_mutex_unlock(store->mutex);
+    if (store->lookup) {
+        rlx_redis_lookup_begin(store->lookup);
+    }
     return status;
 }
 
@@ -209,6 +199,19 @@ static void batch_add(batch_t *batch, const rlx_storage_t *store,
     }
 }
 
+/** Take a connection. After a failure the name of the host is looked up, and
+ *  once that is done connections go where it leads. */
+static apr_status_t take(rlx_storage_t *store, rlx_redis_conn_t **conn,
+                         rlx_usec_t deadline, rlx_redis_why_t *why)
+{
+    rlx_redis_place_t place = store->place;
+
+    if (store->lookup && rlx_redis_lookup_take(store->lookup, &place)) {
+        rlx_redis_pool_move(store->pool, &place);
+    }
+    return rlx_redis_pool_take(store->pool, conn, deadline, why);
+}
+
 /** Run a script on a connection of the pool; its reply goes to `read`. */
 static apr_status_t run(rlx_storage_t *store, rlx_redis_command_t *command,
                         const rlx_redis_script_t *script, rlx_usec_t deadline,
@@ -220,8 +223,7 @@ static apr_status_t run(rlx_storage_t *store, rlx_redis_command_t *command,
     rlx_redis_why_t why;
     redisReply *reply;
     const char *wrong;
-    apr_status_t status = rlx_redis_pool_take(store->pool, &conn, deadline,
-                                              &why);
+    apr_status_t status = take(store, &conn, deadline, &why);
 
     if (status != APR_SUCCESS) {
         return failed(store, status, &why);
@@ -387,7 +389,7 @@ static apr_status_t redis_forget(rlx_storage_t *store,
     for (int i = 0; i < n; i++) {
         batch_add(&batch, store, &counters[i], i, ptemp);
     }
-    status = rlx_redis_pool_take(store->pool, &conn, deadline, &why);
+    status = take(store, &conn, deadline, &why);
     if (status == APR_SUCCESS) {
         status = delete_keys(store, conn, batch.keys, batch.n, deadline, &why,
                              ptemp);
@@ -459,9 +461,8 @@ static apr_status_t redis_forget_all(rlx_storage_t *store, const char *prefix,
     rlx_redis_conn_t *conn;
     rlx_redis_why_t why;
     apr_pool_t *step;
-    apr_status_t status = rlx_redis_pool_take(
-        store->pool, &conn, rlx_redis_clock() + store->settings.timeout_usec,
-        &why);
+    apr_status_t status = take(
+        store, &conn, rlx_redis_clock() + store->settings.timeout_usec, &why);
 
     if (status != APR_SUCCESS) {
         return failed(store, status, &why);
@@ -529,8 +530,7 @@ static apr_status_t redis_figures(rlx_storage_t *store, rlx_usec_t now,
     rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
     rlx_redis_conn_t *conn;
     rlx_redis_why_t why;
-    apr_status_t status = rlx_redis_pool_take(store->pool, &conn, deadline,
-                                              &why);
+    apr_status_t status = take(store, &conn, deadline, &why);
 
     memset(figures, 0, sizeof(*figures));
     if (status == APR_SUCCESS) {

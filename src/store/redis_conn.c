@@ -342,13 +342,13 @@ static apr_status_t finish(rlx_redis_conn_t *conn, rlx_usec_t deadline,
 
 /** A context with a socket that is on its way. */
 static apr_status_t begin(rlx_redis_conn_t *conn,
-                          const rlx_redis_place_t *place,
+                          const rlx_redis_place_t *place, const char *address,
                           rlx_redis_why_t *why)
 {
     errno = 0;
     conn->context = place->path
                     ? redisConnectUnixNonBlock(place->path)
-                    : redisConnectNonBlock(place->address, place->port);
+                    : redisConnectNonBlock(address, place->port);
     if (!conn->context) {
         rlx_redis_why(why, "no memory for a connection");
         return APR_ENOMEM;
@@ -368,10 +368,11 @@ static apr_status_t begin(rlx_redis_conn_t *conn,
     return APR_SUCCESS;
 }
 
-apr_status_t rlx_redis_connect(rlx_redis_conn_t **conn,
+static apr_status_t connect_to(rlx_redis_conn_t **conn,
                                const rlx_redis_settings_t *settings,
                                const rlx_redis_place_t *place,
-                               rlx_usec_t deadline, rlx_redis_why_t *why)
+                               const char *address, rlx_usec_t deadline,
+                               rlx_redis_why_t *why)
 {
     rlx_redis_conn_t *made = calloc(1, sizeof(*made));
     apr_status_t status;
@@ -380,12 +381,7 @@ apr_status_t rlx_redis_connect(rlx_redis_conn_t **conn,
         rlx_redis_why(why, "no memory for a connection");
         return APR_ENOMEM;
     }
-    if (settings->connect_usec) {
-        rlx_usec_t sooner = rlx_redis_clock() + settings->connect_usec;
-
-        deadline = sooner < deadline ? sooner : deadline;
-    }
-    status = begin(made, place, why);
+    status = begin(made, place, address, why);
     if (status == APR_SUCCESS) {
         status = finish(made, deadline, why);
     }
@@ -398,6 +394,29 @@ apr_status_t rlx_redis_connect(rlx_redis_conn_t **conn,
     }
     *conn = made;
     return APR_SUCCESS;
+}
+
+apr_status_t rlx_redis_connect(rlx_redis_conn_t **conn,
+                               const rlx_redis_settings_t *settings,
+                               const rlx_redis_place_t *place,
+                               rlx_usec_t deadline, rlx_redis_why_t *why)
+{
+    apr_status_t status;
+
+    if (settings->connect_usec) {
+        rlx_usec_t sooner = rlx_redis_clock() + settings->connect_usec;
+
+        deadline = sooner < deadline ? sooner : deadline;
+    }
+    status = connect_to(conn, settings, place, place->address, deadline, why);
+    if (status != APR_SUCCESS && *place->other
+        && (APR_STATUS_IS_ECONNREFUSED(status)
+            || APR_STATUS_IS_ENETUNREACH(status)
+            || APR_STATUS_IS_EHOSTUNREACH(status))) {
+        status = connect_to(conn, settings, place, place->other, deadline,
+                            why);
+    }
+    return status;
 }
 
 void rlx_redis_close(rlx_redis_conn_t *conn)

@@ -31,6 +31,8 @@ typedef struct rlx_redis_why_t {
 typedef struct rlx_redis_place_t {
     /** A numeric address, or "" with a socket's path. */
     char address[RLX_REDIS_ADDRESS_MAX];
+    /** One more where the first refuses, as 127.0.0.1 beside ::1; or "". */
+    char other[RLX_REDIS_ADDRESS_MAX];
     int port;
     /** Or NULL. */
     const char *path;

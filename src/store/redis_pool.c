@@ -9,6 +9,8 @@
 
 #include "store/redis_pool.h"
 
+#include <string.h>
+
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
 
@@ -62,14 +64,22 @@ apr_status_t rlx_redis_pool_make(rlx_redis_pool_t **pool,
     return APR_SUCCESS;
 }
 
+static int is_same(const rlx_redis_place_t *a, const rlx_redis_place_t *b)
+{
+    return !strcmp(a->address, b->address) && !strcmp(a->other, b->other)
+           && a->port == b->port && a->path == b->path;
+}
+
 void rlx_redis_pool_move(rlx_redis_pool_t *pool,
                          const rlx_redis_place_t *place)
 {
     apr_thread_mutex_lock(pool->mutex);
-    pool->place = *place;
-    pool->moves++;
-    close_idle(pool);
-    apr_thread_cond_broadcast(pool->freed);
+    if (!is_same(&pool->place, place)) {
+        pool->place = *place;
+        pool->moves++;
+        close_idle(pool);
+        apr_thread_cond_broadcast(pool->freed);
+    }
     apr_thread_mutex_unlock(pool->mutex);
 }
 

@@ -25,7 +25,7 @@ apr_status_t rlx_redis_pool_make(rlx_redis_pool_t **pool,
                                  apr_pool_t *p);
 
 /** Send the connections that are made from now on to another place. Those
- *  that are idle are closed; thread-safe, as are the others below. */
+ *  that are idle are closed; if it is the same place, nothing happens; thread-safe, as are the others below. */
 void rlx_redis_pool_move(rlx_redis_pool_t *pool,
                          const rlx_redis_place_t *place);
 

@@ -119,7 +119,9 @@ static apr_status_t plan_forget(rlx_storage_t *instance,
     return begin(n);
 }
 
-static apr_status_t plan_forget_all(rlx_storage_t *instance, apr_pool_t *ptemp)
+static apr_status_t plan_forget_all(rlx_storage_t *instance,
+                                    const char *prefix, size_t len,
+                                    apr_pool_t *ptemp)
 {
     return begin(0);
 }
@@ -133,9 +135,16 @@ static apr_status_t plan_figures(rlx_storage_t *instance, rlx_usec_t now,
     return APR_SUCCESS;
 }
 
+static const char *plan_trouble(const rlx_storage_t *instance,
+                                apr_pool_t *ptemp)
+{
+    return "as planned";
+}
+
 static rlx_storage_provider_t plan = {
     0, plan_create, plan_refuses, plan_open, plan_child_init, plan_decide,
-    plan_look, plan_give_back, plan_forget, plan_forget_all, plan_figures
+    plan_look, plan_give_back, plan_forget, plan_forget_all, plan_figures,
+    plan_trouble
 };
 
 /*
@@ -305,6 +314,7 @@ static void guard(void)
     is_int(changes, 1, "which is told");
     is_int(last.state, RLX_STORE_DOWN, "as down");
     is_int(last.status, APR_ECONNREFUSED, "with the reason");
+    is_str(last.trouble, "as planned", "in its own words");
     is_int(last.usec, SECOND, "for a second");
     is_str(last.shown_uri, "plan://***@there", "without secrets");
     is_int(rlx_store_retry_at(store, NOON), NOON + SECOND, "until then");
@@ -317,7 +327,7 @@ static void guard(void)
     is_int(calls, 0, "so it was not asked");
     is_down = 0;
     ok(!store->provider->forget(store->instance, counters, 1, pool)
-       && !store->provider->forget_all(store->instance, pool),
+       && !store->provider->forget_all(store->instance, "", 0, pool),
        "what an administrator asks for is");
     ok(!store->provider->figures(store->instance, NOON, &figures, pool)
        && !figures.healthy, "figures say that it does not answer");

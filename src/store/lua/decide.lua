@@ -14,120 +14,143 @@
 local IN_ORDER, ALL, LOOK = 1, 2, 3
 local mode = ARGV[1] + 0
 
--- a * b as three limbs, a below 2^31, b below 2^53.
-local function product(a, b)
-  local b2 = floor(b / 68719476736)
-  b = b - b2 * 68719476736
-  local b1 = floor(b / 262144)
-  local low = a * (b - b1 * 262144)
-  local carry = floor(low / 262144)
-  local middle = a * b1 + carry
-  local up = floor(middle / 262144)
-  return a * b2 + up, middle - up * 262144, low - carry * 262144
+local make = {}
+
+make['0'] = function()
+  return { weigh = function(c) c.fits, c.told = false, '' end }
 end
 
--- a * b < c * d
-local function is_less(a, b, c, d)
-  local ab, cd = a * b, c * d
-  if ab < EXACT and cd < EXACT then return ab < cd end
-  local a2, a1, a0 = product(a, b)
-  local c2, c1, c0 = product(c, d)
-  if a2 ~= c2 then return a2 < c2 end
-  if a1 ~= c1 then return a1 < c1 end
-  return a0 < c0
+make.f = function()
+  local open, keep = fixed_window()
+  return {
+    keep = keep,
+    weigh = function(c)
+      open(c)
+      c.fits, c.told = c.used + c.cost <= c.count, c.raw
+    end,
+    charge = function(c)
+      if c.start == 0 then c.start = now end
+      c.used = c.used + c.cost
+      keep(c)
+    end,
+  }
 end
 
-local strategy = {}
+make.s = function()
+  local open, keep = sliding_window_counter()
 
-strategy['0'] = {
-  weigh = function(c) c.fits, c.told = false, '' end,
-}
+  -- a * b as three limbs, a below 2^31, b below 2^53.
+  local function product(a, b)
+    local b2 = floor(b / 68719476736)
+    b = b - b2 * 68719476736
+    local b1 = floor(b / 262144)
+    local low = a * (b - b1 * 262144)
+    local carry = floor(low / 262144)
+    local middle = a * b1 + carry
+    local up = floor(middle / 262144)
+    return a * b2 + up, middle - up * 262144, low - carry * 262144
+  end
 
-strategy.f = {
-  weigh = function(c)
-    fixed_open(c)
-    c.fits, c.told = c.used + c.cost <= c.count, c.raw
-  end,
-  charge = function(c)
-    if c.start == 0 then c.start = now end
-    c.used = c.used + c.cost
-    fixed_keep(c)
-  end,
-  keep = fixed_keep,
-}
+  -- a * b < c * d
+  local function is_less(a, b, c, d)
+    local ab, cd = a * b, c * d
+    if ab < EXACT and cd < EXACT then return ab < cd end
+    local a2, a1, a0 = product(a, b)
+    local c2, c1, c0 = product(c, d)
+    if a2 ~= c2 then return a2 < c2 end
+    if a1 ~= c1 then return a1 < c1 end
+    return a0 < c0
+  end
 
-strategy.s = {
-  weigh = function(c)
-    sliding_open(c)
-    local room = c.count - c.current - c.cost
-    c.fits = room >= 0 and (c.previous <= room
-      or is_less(c.previous, c.start + c.window - now, room + 1, c.window))
-    c.told = c.raw
-  end,
-  charge = function(c)
-    if c.start == 0 then c.start = now end
-    c.current = c.current + c.cost
-    sliding_keep(c)
-  end,
-  keep = sliding_keep,
-}
+  return {
+    keep = keep,
+    weigh = function(c)
+      open(c)
+      local room = c.count - c.current - c.cost
+      c.fits = room >= 0 and (c.previous <= room
+        or is_less(c.previous, c.start + c.window - now, room + 1, c.window))
+      c.told = c.raw
+    end,
+    charge = function(c)
+      if c.start == 0 then c.start = now end
+      c.current = c.current + c.cost
+      keep(c)
+    end,
+  }
+end
 
-strategy.g = {
-  weigh = function(c)
-    gcra_open(c)
-    local high, low, ticks = c.high + c.cost_high, c.low + c.cost_low,
-                             c.ticks + c.cost_ticks
-    if ticks >= c.count then low, ticks = low + 1, ticks - c.count end
-    if low >= LIMB then high, low = high + 1, low - LIMB end
-    c.fits = fits_in(high, low, ticks, c.most_high, c.most_low, c.most_ticks)
-    c.next_high, c.next_low, c.next_ticks, c.told = high, low, ticks, c.raw
-  end,
-  charge = function(c)
-    c.high, c.low, c.ticks = c.next_high, c.next_low, c.next_ticks
-    gcra_keep(c)
-  end,
-  keep = gcra_keep,
-}
+make.g = function()
+  local open, keep, fits_in = gcra()
+  return {
+    keep = keep,
+    weigh = function(c)
+      open(c)
+      local high, low, ticks = c.high + c.cost_high, c.low + c.cost_low,
+                               c.ticks + c.cost_ticks
+      if ticks >= c.count then low, ticks = low + 1, ticks - c.count end
+      if low >= LIMB then high, low = high + 1, low - LIMB end
+      c.fits = fits_in(high, low, ticks, c.most_high, c.most_low, c.most_ticks)
+      c.next_high, c.next_low, c.next_ticks, c.told = high, low, ticks, c.raw
+    end,
+    charge = function(c)
+      c.high, c.low, c.ticks = c.next_high, c.next_low, c.next_ticks
+      keep(c)
+    end,
+  }
+end
 
-strategy.m = {
-  weigh = function(c)
-    moving_open(c)
-    c.fits = c.used + c.cost <= c.count
-    local retry = 0
-    if not c.fits and c.cost <= c.count then
-      local last = search(c, c.gone, c.len - 1, EXACT,
-                          c.total + c.cost - c.count)
-      retry = entry(c, last) + c.window
-    end
-    c.told = format('%.0f %.0f %.0f %.0f', c.used, c.oldest, c.now, retry)
-  end,
-  charge = function(c)
-    moving_keep(c)
-    call('RPUSH', c.key, format('%.0f %.0f %.0f', c.now, c.cost,
-                                c.total + c.cost))
-    call('PEXPIRE', c.key, ttl(c.window + c.now - now))
-  end,
-  keep = moving_keep,
-}
+make.m = function()
+  local open, keep, entry, search = moving_window()
+  return {
+    keep = keep,
+    always_keeps = true,
+    weigh = function(c)
+      open(c)
+      c.fits = c.used + c.cost <= c.count
+      local retry = 0
+      if not c.fits and c.cost <= c.count then
+        local last = search(c, c.gone, c.len - 1, EXACT,
+                            c.total + c.cost - c.count)
+        retry = entry(c, last) + c.window
+      end
+      c.told = format('%.0f %.0f %.0f %.0f', c.used, c.oldest, c.now, retry)
+    end,
+    charge = function(c)
+      keep(c)
+      call('RPUSH', c.key, format('%.0f %.0f %.0f', c.now, c.cost,
+                                  c.total + c.cost))
+      call('PEXPIRE', c.key, ttl(c.window + c.now - now))
+    end,
+  }
+end
 
 if now < 1 then
   return redis.error_reply('CLOCK the clock of the server is before 2024')
 end
 
-local counters, told, at, refused = {}, {}, 2, false
+local counters, told, at, refused, made = {}, {}, 2, false, {}
 for i, key in ipairs(KEYS) do
-  local c = { key = key, is = strategy[ARGV[at]], cost = ARGV[at + 1] + 0,
-              count = ARGV[at + 3] + 0, window = ARGV[at + 4] + 0 }
-  c.pays = c.cost > 0 and ARGV[at + 2] ~= '1'
+  local kind = ARGV[at]
+  local is = made[kind]
+  if not is then
+    is = make[kind]()
+    made[kind] = is
+  end
+  local cost = ARGV[at + 1] + 0
+  -- With room for what comes later: a table that grows costs more.
+  local c = { key = key, is = is, cost = cost,
+              pays = cost > 0 and ARGV[at + 2] ~= '1',
+              count = ARGV[at + 3] + 0, window = ARGV[at + 4] + 0,
+              start = 0, used = 0, raw = '', told = '', fits = false }
   at = at + 5
-  if c.is == strategy.g then
+  if kind == 'g' then
     c.most_high, c.most_low, c.most_ticks =
       ARGV[at] + 0, ARGV[at + 1] + 0, ARGV[at + 2] + 0
     c.cost_high, c.cost_low, c.cost_ticks =
       ARGV[at + 3] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0
     at = at + 6
   end
-  c.is.weigh(c)
+  is.weigh(c)
   refused = refused or not c.fits
   counters[i], told[i] = c, c.told
 end
@@ -140,7 +163,7 @@ for i, c in ipairs(counters) do
     flags[i] = '1'
     c.is.charge(c)
   elseif mode ~= LOOK and c.is.keep
-         and (not c.fits or c.cost == 0 or c.is == strategy.m) then
+         and (not c.fits or c.cost == 0 or c.is.always_keeps) then
     c.is.keep(c)
   end
   if not c.fits and mode == IN_ORDER then open = false end
