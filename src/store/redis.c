@@ -162,7 +162,7 @@ static const char *redis_trouble(const rlx_storage_t *store, apr_pool_t *ptemp)
     return text;
 }
 
-/** Counters of a call, none twice. */
+/** Counters of a call, none twice. Large: only `n` is set at first. */
 typedef struct batch_t {
     rlx_redis_key_t keys[RLX_STORAGE_BATCH_MAX];
     const rlx_counter_t *counters[RLX_STORAGE_BATCH_MAX];
@@ -263,11 +263,12 @@ static apr_status_t decide_as(rlx_storage_t *store, int mode,
 {
     rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
     rlx_verdict_t told[RLX_STORAGE_BATCH_MAX];
-    batch_t batch = { .n = 0 };
+    batch_t batch;
     deciding_t deciding = { &batch, mode, now, told };
     rlx_redis_command_t command;
     apr_status_t status;
 
+    batch.n = 0;
     for (int i = 0; i < n; i++) {
         batch_add(&batch, store, &counters[i], i, ptemp);
     }
@@ -309,9 +310,10 @@ static apr_status_t redis_give_back(rlx_storage_t *store,
                                     apr_pool_t *ptemp)
 {
     rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
-    batch_t batch = { .n = 0 };
+    batch_t batch;
     rlx_redis_command_t command;
 
+    batch.n = 0;
     for (int i = 0; i < n; i++) {
         if (counters[i].cost && !counters[i].only_test
             && counters[i].limit->count) {
@@ -382,10 +384,11 @@ static apr_status_t redis_forget(rlx_storage_t *store,
 {
     rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
     rlx_redis_conn_t *conn;
-    batch_t batch = { .n = 0 };
+    batch_t batch;
     rlx_redis_why_t why;
     apr_status_t status;
 
+    batch.n = 0;
     for (int i = 0; i < n; i++) {
         batch_add(&batch, store, &counters[i], i, ptemp);
     }
