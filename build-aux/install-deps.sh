@@ -23,6 +23,7 @@ libapache2-mod-perl2 perl-Apache-Test   perl -MApache::Test -e 1
 libwww-perl          perl-libwww-perl   perl -MLWP::UserAgent -e 1
 binutils             binutils           have nm
 util-linux           util-linux         have setpriv && have flock
+python3-venv         python3-pip        python3 -c "import ensurepip, venv"
 apache2-utils        httpd-tools        have httxt2dbm
 sqlite3              sqlite             have sqlite3
 libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver

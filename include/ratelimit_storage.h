@@ -174,7 +174,8 @@ typedef struct rlx_storage_provider_t {
      * @param now      wall clock; a storage with a clock of its own that all
      *                 its users share may use that in its place
      * @param verdicts n verdicts, filled in on success
-     * @param ptemp    pool for the call; a local storage should not use it
+     * @param ptemp    pool for the call, the same for all calls of one
+     *                 request; a local storage should not use it
      * @return APR_SUCCESS if the batch was decided, whatever the verdicts;
      *         else the storage cannot answer and nobody was refused by it.
      *         The status is explained in the log.

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use JSON::PP ();
 use RateLimit::Httpd;
+use RateLimit::Visitor qw(visit fresh get codes field);
 
 my $h = RateLimit::Httpd->start(
     modules => ['rewrite'],
@@ -74,19 +75,8 @@ RateLimitDefault "0 per year" exempt_when="! %{REQUEST_URI} -strmatch '/defaults
 </Location>
 END
 
-my $c = $h->client;
-my $last = 0;
-my $address;
-sub fresh { $address = '192.0.2.' . ++$last; return }
-sub get {
-    my ($path, %headers) = @_;
-    return $c->get($path, 'X-Forwarded-For' => $address, %headers);
-}
-sub codes {
-    my ($n, $path, %headers) = @_;
-    return join ' ', map { get($path, %headers)->code } 1 .. $n;
-}
-sub remaining { return get(@_)->header('X-RateLimit-Remaining') }
+visit($h);
+sub remaining { return field('Remaining', @_) }
 
 ### Request filters
 

@@ -63,9 +63,9 @@ sub refuses {
 my $SECTION = 'in a section (<Location>, <Directory>, ...)';
 my $OPTIONS = 'options are key, methods, per_method, scope, cost, '
             . 'override_defaults, strategy, burst, name, error_message, '
-            . 'exempt_when, on_breach, status, dry_run, deduct_when, reserve '
-            . 'and phase';
-my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name, error_message, exempt_when, on_breach, status, dry_run, deduct_when, reserve and phase$/;
+            . 'exempt_when, on_breach, status, dry_run, deduct_when, reserve, '
+            . 'phase and meta';
+my $FEWER = qr/options are key, methods, per_method, (?:scope, )?cost, strategy, burst, name, error_message, exempt_when, on_breach, status, dry_run, deduct_when, reserve, phase and meta$/;
 my $META = qr/options are key, methods, per_method, cost, strategy, burst, name, error_message, exempt_when, on_breach, status, dry_run and phase$/;
 my $COST = 'is not a whole number from 0 to 2147483647';
 my $STRATEGIES = 'fixed-window, moving-window, sliding-window-counter or gcra';
@@ -333,7 +333,7 @@ for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
               [ '=x', '"=x" is not an option' ],
               [ 'key =x', '"key" is not an option' ],
               (map { [ "$_=x", qq(option "$_" is not known) ] }
-                   qw(keys limit Cost2 rate meta)),
+                   qw(keys limit Cost2 rate metas)),
               [ 'deduct_when=', 'option deduct_when has no value' ],
               [ 'deduct_when=word', 'deduct_when="word" is not a valid condition' ],
               [ 'deduct_when="%{NOPE} == 1"', 'deduct_when="%{NOPE} == 1" is not a valid condition' ],
@@ -345,6 +345,11 @@ for my $case ([ 'key=%{NOPE}', 'key="%{NOPE}" is not a valid expression' ],
               (map { [ "phase=$_", qq(phase="$_" is not fixups or early) ] }
                    qw(late on access)),
               [ 'phase=early phase=early', 'option phase is given twice' ],
+              [ 'meta=often', 'meta="often": "often" is not a limit' ],
+              [ 'meta="3/hour; 5 per fortnight"', 'meta="3/hour; 5 per fortnight": ', '"5 per fortnight"' ],
+              [ 'meta=', 'option meta has no value' ],
+              [ 'meta="%{req:X"', 'meta="%{req:X" is not a valid expression' ],
+              [ 'meta=3/hour meta=4/hour', 'option meta is given twice' ],
               ["foo\x1b=x", '"foo\x1B=x" is not an option' ],
               [ 'cost=1 cost=2', 'option cost is given twice', '"2"' ],
               [ 'cost=1 COST=1', 'option cost is given twice' ],
@@ -378,9 +383,16 @@ refuses('RateLimitApplication 10/hour override_defaults=off',
 refuses('RateLimitApplication 10/hour scope=x',
         'option "scope" makes no sense here', $FEWER);
 refuses("RateLimitMeta 10/hour $_", 'makes no sense here', $META)
-    for 'scope=x', 'override_defaults=on', 'deduct_when=true', 'reserve=on';
+    for 'scope=x', 'override_defaults=on', 'deduct_when=true', 'reserve=on',
+        'meta=1/hour';
+accepts("RateLimit 10/hour meta=$_")
+    for '3/hour', '"3 per hour; 5/day"', '%{req:X-Meta}', '"3 per hour" strategy=moving-window',
+        '2/hour burst=4 strategy=gcra';
+accepts("$_ 10/hour meta=3/hour") for qw(RateLimitDefault RateLimitApplication);
+accepts('RateLimitShared 10/hour scope=x meta=3/hour');
+refuses('RateLimit 10/hour strategy=moving-window meta=2000000000/hour', 'RateLimit (meta=) on line', '2000000000 per 1 hour');
 refuses("RateLimitFallback 10/hour $_", 'makes no sense here', 'options are key, ')
-    for 'scope=x', 'override_defaults=on', 'phase=early';
+    for 'scope=x', 'override_defaults=on', 'phase=early', 'meta=1/hour';
 accepts("RateLimitFallback $_")
     for '10/hour', '"10/hour; 5/second" methods=POST key=%{RATELIMIT_CLIENT} cost=2 per_method=on',
         '"%{env:PLAN}" exempt_when=false status=403 on_breach=/x error_message=x dry_run=on',
@@ -442,6 +454,9 @@ refuses('RateLimitStorage redis://h/x', 'the database is not a number');
 refuses('RateLimitStorage redis://h,i', 'redis+cluster://');
 refuses('RateLimitStorage redis+unix://h', 'begins with a slash');
 refuses('RateLimitStorage rediss://u:hush@h', '"rediss://***@h"', 'no TLS');
+refuses('RateLimitStorage redis://h tls_ca=/etc/passwd', 'tls_ca=', 'for rediss:// alone');
+refuses('RateLimitStorage rediss://h tls_ca=ca.pem', 'tls_ca=ca.pem is not the path of a file');
+refuses('RateLimitStorage rediss://h tls_key=/k.pem', 'tls_cert=, which is missing');
 refuses('RateLimitStorage redis://h size=1M', 'redis has no option "size"', 'timeout=');
 refuses('RateLimitStorage redis://h timeout=0', 'timeout=0 is not a number of milliseconds');
 refuses('RateLimitStorage redis://h connect_timeout=60', 'is longer than timeout=50');

@@ -105,7 +105,7 @@ my %value = (
     strategy => 'gcra', burst => 3, name => 'x', error_message => 'x',
     exempt_when => 'true', status => 503, dry_run => 'on',
     on_breach => '/x', deduct_when => 'true', reserve => 'on',
-    phase => 'early',
+    phase => 'early', meta => '1/hour',
 );
 my ($known) = slurp('src/http/options.c') =~ /known\[\] = \{(.*?)^\};/ms;
 my @known = $known =~ /\{ "(\w+)"/g;

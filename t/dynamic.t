@@ -8,6 +8,7 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use RateLimit::Httpd;
+use RateLimit::Visitor qw(visit fresh get codes field);
 
 my $h = RateLimit::Httpd->start(
     modules => ['rewrite'],
@@ -63,19 +64,8 @@ RewriteRule ^/plan - [E=PLAN:${plans:%{HTTP:X-Api-Key}}]
 </Location>
 END
 
-my $c = $h->client;
-my $last = 0;
-my $address;
-sub fresh { $address = '192.0.2.' . ++$last; return }
-sub get {
-    my ($path, %headers) = @_;
-    return $c->get($path, 'X-Forwarded-For' => $address, %headers);
-}
-sub codes {
-    my ($n, $path, %headers) = @_;
-    return join ' ', map { get($path, %headers)->code } 1 .. $n;
-}
-sub limit { get(@_)->header('X-RateLimit-Limit') }
+visit($h);
+sub limit { return field('Limit', @_) }
 
 ### By customer
 

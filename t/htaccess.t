@@ -55,18 +55,20 @@ END
         "7 per 1 minute [Directory $root/deep]" ],
         'what is overridden outside stays so');
     is($plan->endpoint, "Directory $root/deep", 'and its endpoint');
-    my @deep = ("2 per 1 second [@{[$in->('deep')]}]",
-                "3 per 1 second [shared x] from @{[$in->('deep')]}",
-                "4 per 1 second [@{[$in->('deep/in')]}]");
+    my @deep = ("4 per 1 second [@{[$in->('deep/in')]}]",
+                "2 per 1 second [@{[$in->('deep')]}]",
+                "3 per 1 second [shared x] from @{[$in->('deep')]}");
     is_deeply($plan->of('/deep/in/x.txt'), [
         @deep,
-        "7 per 1 minute [Directory $root/deep/in] from Directory $root/deep",
-        "8 per 1 minute [Directory $root/deep/in]" ], 'one file below another');
+        "8 per 1 minute [Directory $root/deep/in]",
+        "7 per 1 minute [Directory $root/deep/in] from Directory $root/deep" ],
+        'one file below another');
     is_deeply($plan->of('/deep/in/x.txt', method => 'POST'), [
         @deep,
-        "7 per 1 minute [Directory $root/deep/in] from Directory $root/deep",
+        "5 per 1 minute [@{[$in->('deep/in')]}]",
         "8 per 1 minute [Directory $root/deep/in]",
-        "5 per 1 minute [@{[$in->('deep/in')]}]" ], 'with a method');
+        "7 per 1 minute [Directory $root/deep/in] from Directory $root/deep" ],
+        'with a method');
     is_deeply($plan->of('/deep/in/side/x.txt'),
               [ @deep, '9 per 1 minute [Location /deep/in/side]' ],
               'an override from outside does not cut them off');

@@ -328,8 +328,8 @@ END
               'override_defaults=on: sections and defaults are cut off, application limits stay');
     is($plan->endpoint, "Directory $root/over", 'the endpoint is what it would be without the file');
     is_deeply($plan->of('/over/in/x'), [
-        "1 per 1 second [@{[$file->('over')]}]",
-        "2 per 1 second [@{[$file->('over/in')]}]", $app ],
+        "2 per 1 second [@{[$file->('over/in')]}]",
+        "1 per 1 second [@{[$file->('over')]}]", $app ],
         'a nested file sees it as an enclosing section; off is the default there');
     is_deeply($plan->of('/over/in/side/x'), [ "71 per 1 minute [Location /over/in/side]", $app ],
               'a section further in cuts off files');
@@ -351,11 +351,11 @@ END
     is_deeply($plan->of('/own/loc/x'), [ '73 per 1 minute [Location /own/loc]', $app ],
               'Location is further in than any file');
     is_deeply($plan->of('/own/adds/x'), [
-        "8 per 1 second [@{[$file->('own')]}]", "9 per 1 second [@{[$file->('own/adds')]}]",
+        "9 per 1 second [@{[$file->('own/adds')]}]", "8 per 1 second [@{[$file->('own')]}]",
         $app, $default ], 'a file that may only add within');
     is_deeply($plan->of('/own/adds/all/x'), [
-        "10 per 1 second [@{[$file->('own/adds/all')]}]",
-        "9 per 1 second [@{[$file->('own/adds')]}]", $app ],
+        "9 per 1 second [@{[$file->('own/adds')]}]",
+        "10 per 1 second [@{[$file->('own/adds/all')]}]", $app ],
         'what was added is cut off by none');
     is_deeply($plan->of('/post/x'), [ $app, $default ], 'methods= that do not match');
     is_deeply($plan->of('/post/x', method => 'POST'),

@@ -181,8 +181,9 @@ END
                      '1 per 1 minute [Location /on/plain] from Location /on' ],
       endpoint => 'Location /on/plain', note => 'cut off for what is nested' ],
     [ '/on/adds', [ '2 per 1 second [Location /on/adds] from Location /on',
-                    '1 per 1 minute [Location /on/adds] from Location /on',
-                    '7 per 1 minute [Location /on/adds]' ] ],
+                    '7 per 1 minute [Location /on/adds]',
+                    '1 per 1 minute [Location /on/adds] from Location /on' ],
+      note => 'among equals the inner one first' ],
     [ '/off', [ '1 per 1 minute [Location /off]', default_at('Location /off') ] ],
     [ '/off/on', [ '3 per 1 minute [Location /off/on]' ] ],
     [ '/off/on/off',
@@ -193,8 +194,9 @@ END
       note => 'other methods are not overridden' ],
     [ '/post/off', [ '2 per 1 minute [Location /post/off]',
                      default_at('Location /post/off') ] ],
-    [ '/post/off', [ '1 per 1 minute [Location /post/off] from Location /post',
-                     '2 per 1 minute [Location /post/off]' ], method => 'POST' ],
+    [ '/post/off', [ '2 per 1 minute [Location /post/off]',
+                     '1 per 1 minute [Location /post/off] from Location /post' ],
+      method => 'POST' ],
     [ '/post/off', [ '3 per 1 second [Location /post/off]',
                      '2 per 1 minute [Location /post/off]' ], method => 'PUT' ],
     [ '/get', [ '1 per 1 minute [Location /get]' ], method => 'HEAD',
@@ -207,10 +209,10 @@ END
       note => 'a method that httpd does not know' ],
     [ '/shared', [ '1 per 1 minute [shared pool] from Location /shared' ] ],
     [ '/shared/off',
-      [ '1 per 1 minute [shared pool] from Location /shared',
-        '2 per 1 minute [shared %{HTTP_HOST} x] from Location /shared/off' ] ],
-    [ '/two', [ '2 per 1 second [Location /two] from Location /two',
-                '3 per 1 second [Location /two]' ],
+      [ '2 per 1 minute [shared %{HTTP_HOST} x] from Location /shared/off',
+        '1 per 1 minute [shared pool] from Location /shared' ] ],
+    [ '/two', [ '3 per 1 second [Location /two]',
+                '2 per 1 second [Location /two] from Location /two' ],
       note => 'the second of two alike is the inner one' ],
 ]);
 
@@ -310,15 +312,15 @@ END
     [ '/a/anc', [ '2 per 1 second [Location /a/anc]',
                   '9 per 1 minute [application]', default_at('Location /a/anc') ],
       note => 'the defaults are no ancestors' ],
-    [ '/a/anc/in', [ '1 per 1 second [Location /a/anc/in] from Location /a',
+    [ '/a/anc/in', [ '3 per 1 second [Location /a/anc/in]',
                      '2 per 1 second [Location /a/anc/in] from Location /a/anc',
-                     '3 per 1 second [Location /a/anc/in]',
+                     '1 per 1 second [Location /a/anc/in] from Location /a',
                      '9 per 1 minute [application]',
                      default_at('Location /a/anc/in') ] ],
     [ '/a/desc', [ '4 per 1 second [Location /a/desc]',
                    '9 per 1 minute [application]' ] ],
-    [ '/a/desc/in', [ '1 per 1 second [Location /a/desc/in] from Location /a',
-                      '5 per 1 second [Location /a/desc/in]',
+    [ '/a/desc/in', [ '5 per 1 second [Location /a/desc/in]',
+                      '1 per 1 second [Location /a/desc/in] from Location /a',
                       '9 per 1 minute [application]',
                       default_at('Location /a/desc/in') ],
       note => 'limits of the exempt section neither hold nor override' ],
@@ -330,8 +332,8 @@ END
     [ '/over/anc', [ '9 per 1 minute [application]',
                      default_at('Location /over/anc') ],
       note => 'what ancestors override is none of its business' ],
-    [ '/deep/mid/in', [ '1 per 1 second [Location /deep/mid/in] from Location /deep/mid',
-                        '2 per 1 second [Location /deep/mid/in]' ],
+    [ '/deep/mid/in', [ '2 per 1 second [Location /deep/mid/in]',
+                        '1 per 1 second [Location /deep/mid/in] from Location /deep/mid' ],
       note => 'two levels below' ],
 ]);
 
@@ -380,15 +382,16 @@ END
         [ 'they', q(Location ~ ^/a, Else of ElseIf %{HTTP:X-Who} == 'you'), 11 ]) {
         my ($who, $innermost, $count) = @$case;
         is_deeply($plan->of('/ab/x.html', headers => { 'X-Who' => $who }), [
+            "$count per 1 hour [$innermost]",
             (map { s/ from/ [$innermost] from/r }
-             "1 per 1 hour from Directory $root",
-             '2 per 1 hour from DirectoryMatch /htdocs/[a-f]+/',
-             '3 per 1 hour from Files x.html',
-             '4 per 1 hour from FilesMatch \.html$',
-             '6 per 1 hour from Location /ab',
+             '8 per 1 hour from Location ~ ^/a',
              '7 per 1 hour from LocationMatch ^/ab/.*html',
-             '8 per 1 hour from Location ~ ^/a'),
-            "$count per 1 hour [$innermost]" ], "every kind of section, $who");
+             '6 per 1 hour from Location /ab',
+             '4 per 1 hour from FilesMatch \.html$',
+             '3 per 1 hour from Files x.html',
+             '2 per 1 hour from DirectoryMatch /htdocs/[a-f]+/',
+             "1 per 1 hour from Directory $root") ],
+            "every kind of section, $who");
         is($plan->endpoint, $innermost, "the innermost, $who");
     }
 }
@@ -446,9 +449,10 @@ END
     my $port = $httpd->port;
     # The inner request of the proxy, to /in.txt itself, has no limits.
     is_deeply($plan->of('/back/in.txt'), [
-        "2 per 1 hour [Location /back] from Proxy http://127.0.0.1:$port/*",
+        '1 per 1 hour [Location /back]',
         "3 per 1 hour [Location /back] from ProxyMatch ^http://127.0.0.1:$port/in",
-        '1 per 1 hour [Location /back]' ], 'Proxy and ProxyMatch');
+        "2 per 1 hour [Location /back] from Proxy http://127.0.0.1:$port/*" ],
+        'Proxy and ProxyMatch');
     is($plan->response->body, 'in', 'and it is proxied');
 }
 
@@ -499,8 +503,8 @@ END
              '6 per 1 day [-] from default' ], port => 2, host => 'default' ],
     [ '/main', [ '7 per 1 hour [application]',
                  '1 per 1 hour [Location /main] from default',
-                 '3 per 1 hour [Location /main] from Location /main',
-                 '8 per 1 hour [Location /main]' ],
+                 '8 per 1 hour [Location /main]',
+                 '3 per 1 hour [Location /main] from Location /main' ],
       port => 2, host => 'application' ],
 ]);
 

@@ -220,7 +220,7 @@ sub handed_down {
     }
     my @own = map { [ $_, $last ] } with_method($request, @{ $last->{rules} });
     return @own if grep { $_->[0]{override} } @own;
-    return (handed_down($request, $defaults, @sections), @own);
+    return (@own, handed_down($request, $defaults, @sections));
 }
 
 sub model {
@@ -253,19 +253,23 @@ sub model {
         @held = (grep { $_->[0]{override} } @own)   ? ()
               : is_exempt($innermost, 'ancestors') ? @$default
               : handed_down($request, $default, @sections);
-        push @held, @own;
+        unshift @held, @own;
         my %exempt = map { $_ => 1 } map { @{ $_->{exempt} || [] } }
             $innermost, grep { is_exempt($_, 'descendents') } @sections;
         @held = grep { $_->[0]{kind} ne 'RateLimitDefault' } @held
             if $exempt{default};
         $application = [] if $exempt{application};
     }
+    # Among equals: application, defaults, files that may only add, inner
+    # sections before outer ones.
+    my @of_default = grep { $_->[0]{kind} eq 'RateLimitDefault' } @held;
+    my @of_sections = grep { $_->[0]{kind} ne 'RateLimitDefault' } @held;
     for my $section (@added) {
-        push @held, map { [ $_, $section ] }
+        unshift @of_sections, map { [ $_, $section ] }
             with_method($request, @{ $section->{rules} });
     }
     my @sorted = sort { $a->[0]{window} <=> $b->[0]{window} }
-        @$application, @held;
+        @$application, @of_default, @of_sections;
     return [ map { limit_text($_, $_->[1] && $_->[1]{file} ? $_->[1] : $endpoint) }
              @sorted ];
 }

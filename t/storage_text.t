@@ -18,7 +18,7 @@ my $h = RateLimit::Httpd->start(
     modules => ['ratelimit_toy'],
     files   => {
         map({ ("$_/x" => "x\n") } qw(endpoint section named scoped plain methods
-                                     shared ht1 ht2 app none)),
+                                     shared ht1 ht2 app none owned owned-named)),
         'ht1/.htaccess' => qq(RateLimitShared "1 per hour" scope=s\n),
         'ht2/.htaccess' => qq(RateLimitShared "1 per hour" scope=s\n),
     },
@@ -58,6 +58,12 @@ RateLimitKey %{req:X-Key}
 </Location>
 <Location "/app">
     RateLimitExempt default
+</Location>
+<Location "/owned">
+    RateLimit "1 per hour" scope=%{req:X-Scope} meta="5 per day"
+</Location>
+<Location "/owned-named">
+    RateLimit "1 per hour" name=n:1 meta="5 per day"
 </Location>
 RateLimitApplication "1 per hour" key=%{req:X-App}
 RateLimitDefault "1 per hour"
@@ -112,6 +118,16 @@ for my $dir (qw(ht1 ht2)) {
 my ($key) = $h->error_log =~ /key <(k:)>/;
 is($key, 'k:', 'the key is given as it is');
 is($client->get('/plain/x', 'X-Key' => 'k')->code, 429, 'the second of a counter is refused');
+
+# Meta limits of one limit: named after it.
+for my $case (['owned', 's', 'meta-of:1 per 1 hour of Location /owned:=s::'],
+              ['owned-named', '', 'meta-of:n%3A1 of Location /owned-named:::']) {
+    my ($path, $scope, $name) = @$case;
+    my $mark = $h->mark;
+    $client->get("/$path/x", 'X-Key' => 'k', 'X-Scope' => $scope) for 1 .. 2;
+    my ($said) = $h->error_log($mark) =~ /toy storage: 1 to scope <(\S*:meta-of.*?)> key <k>/;
+    is($said, "$p$name", "$path: $name");
+}
 
 # What a provider cannot keep is an error that it words.
 my ($exit, $output) = RateLimit::Httpd->config_test(<<'END', { modules => ['ratelimit_toy'] });

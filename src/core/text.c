@@ -56,6 +56,14 @@ static int is_special(unsigned char c)
            || c == '>' || c == '&';
 }
 
+/** Not 0 for a letter, a digit, a blank and little else that stands for
+ *  itself everywhere. */
+static inline int is_plain(unsigned char c)
+{
+    return c == ' ' || (c >= '0' && c <= '9') || (c >= '@' && c <= 'Z')
+           || (c >= 'a' && c <= 'z');
+}
+
 /** \u00XX */
 static char *put_escape(char *to, unsigned char c)
 {
@@ -73,8 +81,14 @@ char *rlx_text_json(char *to, const char *text)
 
     *to++ = '"';
     while (*s) {
-        int length = utf8_length(s);
+        int length;
 
+        /* Nearly all there is. */
+        if (is_plain(*s)) {
+            *to++ = (char)*s++;
+            continue;
+        }
+        length = utf8_length(s);
         if (!length) {
             to = put(to, "\\ufffd", 6);
             s++;

@@ -357,7 +357,10 @@ static void look_at_meta(request_rec *r, const rlx_dir_t *dir,
     }
     rlx_resolve(r, sv, dir, request->method_number, &plan);
     if (!(plan.exempt & RLX_EXEMPT_META)) {
-        rlx_meta_test(r, dir, request, more, &breached);
+        /* Those of single limits have nothing to do with this one. */
+        plan.n = plan.has_meta = 0;
+        rlx_meta_test(r, dir, request, &plan, &breached);
+        rlx_request_get(r, more);
     }
 }
 
@@ -379,7 +382,7 @@ static int refuse(request_rec *r, rlx_request_t *request,
     }
     uncharge(r, dir, request, before);
     if (request->meta) {
-        rlx_meta_charge(r, request);
+        rlx_meta_charge(r, request, RLX_CHARGE_ATOMIC);
         if (request->closed_until) {
             /* Or Retry-After would be too early for them. */
             rlx_headers_refuse(r, request);

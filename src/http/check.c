@@ -318,6 +318,14 @@ static const char *const directive_names[] = {
     [RLX_RULE_FALLBACK] = "RateLimitFallback"
 };
 
+/** The directive that a rule comes of, and the option. */
+static const char *source_of(const rlx_rule_t *rule, apr_pool_t *p)
+{
+    return rule->of ? apr_pstrcat(p, directive_names[rule->of_kind],
+                                  " (meta=)", NULL)
+                    : directive_names[rule->kind];
+}
+
 /** Not 0 if a rule may come to be counted by a strategy. */
 static int may_use(const rlx_rule_t *rule, const rlx_dir_t *settings,
                    const rlx_server_t *sv, rlx_strategy_e strategy)
@@ -350,8 +358,7 @@ static int check_kept(const rlx_server_t *sv, const rlx_rule_t *rule,
         if (why) {
             ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0,
                          sv->server, RLXNO(0025) "%s on line %d of %s: %s",
-                         directive_names[rule->kind], rule->line, rule->file,
-                         why);
+                         source_of(rule, ptemp), rule->line, rule->file, why);
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -388,6 +395,9 @@ static int check_rules(const rlx_server_t *sv, const apr_array_header_t *rules,
 
         if (status == OK) {
             status = check_kept(sv, rule, settings, ptemp);
+        }
+        if (status == OK) {
+            status = check_rules(sv, rule->options->meta, NULL, ptemp);
         }
         if (status != OK) {
             return status;

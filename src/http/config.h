@@ -144,6 +144,10 @@ typedef struct rlx_options_t {
     const char *name;
     /** error_message=; NULL: none. */
     const rlx_value_t *error_message;
+    /** meta= as written; NULL: none. */
+    const char *meta_text;
+    /** The rules of meta=, rlx_rule_t *, of kind RLX_RULE_META; NULL: none. */
+    apr_array_header_t *meta;
 } rlx_options_t;
 
 /** One limit of one directive. */
@@ -161,6 +165,12 @@ typedef struct rlx_rule_t {
      *  which rules stand in its place. */
     struct rlx_dynamic_t *dynamic;
     const rlx_options_t *options;
+    /** Not NULL: this is a limit's own meta limit (meta=). What it belongs
+     *  to, as text: names its counter; and that directive's kind, and its
+     *  options, which stand for the directive. */
+    const char *of;
+    rlx_rule_e of_kind;
+    const rlx_options_t *of_options;
     /** The server whose configuration holds the directive; NULL for another
      *  module's limit. */
     const rlx_server_t *owner;

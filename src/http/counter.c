@@ -241,7 +241,8 @@ static const char *place_text(const rlx_counting_t *counting,
     case RLX_RULE_APPLICATION:
         return "application:";
     case RLX_RULE_META:
-        return "meta:";
+        return rule->of ? apr_pstrcat(r->pool, "meta-of:",
+                                      part(r->pool, rule->of), NULL) : "meta:";
     case RLX_RULE_FALLBACK:
         return "fallback:";
     case RLX_RULE_MODULE:
@@ -462,8 +463,9 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
     const char *name;
 
     switch (rule->kind) {
-    case RLX_RULE_APPLICATION:
     case RLX_RULE_META:
+        return rule->of ? rule->of : rule->owner->name;
+    case RLX_RULE_APPLICATION:
     case RLX_RULE_FALLBACK:
         return rule->owner->name;
     case RLX_RULE_SHARED:

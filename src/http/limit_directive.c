@@ -4,8 +4,11 @@
  * The directives that hold limits, and the rules they make.
  */
 
+#include "apr_strings.h"
+
 #include "http/dynamic.h"
 #include "http/htaccess.h"
+#include "http/own_meta.h"
 #include "http/parse.h"
 #include "http/remembered.h"
 #include "http/rule.h"
@@ -119,6 +122,19 @@ static const char *check_kept(const cmd_parms *cmd, const rlx_limit_t *limits,
     return NULL;
 }
 
+/** What a directive limits: "5 per 1 second; 10 per 1 hour", or the
+ *  expression as written. */
+static const char *limits_text(apr_pool_t *p, const rlx_limit_t *limits, int n,
+                               const rlx_value_t *dynamic)
+{
+    const char *text = dynamic ? dynamic->text : limits[0].text;
+
+    for (int i = 1; i < n; i++) {
+        text = apr_pstrcat(p, text, "; ", limits[i].text, NULL);
+    }
+    return text;
+}
+
 /** Make the rules of a line. */
 static void make_rules(const cmd_parms *cmd, rlx_rule_e kind,
                        const rlx_limit_t *limits, const rlx_value_t *dynamic,
@@ -140,6 +156,7 @@ const char *rlx_line_read(const cmd_parms *cmd, rlx_rule_e kind,
                           const char *text, rlx_line_t *line)
 {
     rlx_limit_t limits[RLX_LIMITS_PER_STRING];
+    rlx_options_t *options = NULL;
     const rlx_value_t *dynamic = NULL;
     apr_array_header_t *words;
     const char *error = rlx_words(cmd, text, &words);
@@ -149,12 +166,17 @@ const char *rlx_line_read(const cmd_parms *cmd, rlx_rule_e kind,
         error = parse_limits(cmd, words, limits, &n, &dynamic);
     }
     if (!error) {
-        error = rlx_options_parse(cmd, kind, words, 1, n, &line->options);
+        error = rlx_options_parse(cmd, kind, words, 1, n, &options);
     }
     if (!error) {
-        error = check_kept(cmd, limits, n, line->options);
+        error = check_kept(cmd, limits, n, options);
+    }
+    if (!error && options->meta_text) {
+        error = rlx_own_meta_make(cmd, kind, limits_text(cmd->pool, limits, n,
+                                                         dynamic), options);
     }
     if (!error) {
+        line->options = options;
         line->n = dynamic ? 1 : n;
         make_rules(cmd, kind, limits, dynamic, line);
     }

@@ -126,7 +126,7 @@ static const rlx_decision_t *keep(request_rec *r, rlx_request_t *request,
 }
 
 int rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
-                  rlx_request_t *request, int more,
+                  rlx_request_t *request, const rlx_plan_t *limits,
                   const rlx_decision_t **breached)
 {
     const rlx_decision_t *dry;
@@ -134,7 +134,7 @@ int rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
     rlx_plan_t plan;
 
     rlx_resolve_meta(r, rlx_server_of(r->server), request->method_number,
-                     &plan);
+                     limits, &plan);
     meta = gather(r, dir, request, &plan);
     *breached = NULL;
     if (is_known(meta, request->meta)) {
@@ -144,7 +144,7 @@ int rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
         return 0;
     }
     request->meta = meta;
-    *breached = keep(r, request, meta, more, &dry);
+    *breached = keep(r, request, meta, limits->n, &dry);
     if (dry && !*breached) {
         rlx_breach_spare(r, request, dry);
     }
@@ -171,15 +171,56 @@ static rlx_usec_t open_at(const rlx_request_t *request, const rlx_meta_t *meta)
     return latest;
 }
 
-void rlx_meta_charge(request_rec *r, rlx_request_t *request)
+/** Not 0 if the limit that a meta limit belongs to refuses the request. */
+static int is_breached(const rlx_request_t *request, const rlx_rule_t *rule,
+                       rlx_charge_e mode)
 {
-    const rlx_meta_t *meta = request->meta;
+    if (mode != RLX_CHARGE_ALL) {
+        return request->breached->rule->options == rule->of_options;
+    }
+    for (int i = 0; i < request->n; i++) {
+        const rlx_decision_t *decision = &request->decisions[i];
 
-    /* Or any file could shut its visitors out of the whole server. */
-    if (rlx_htaccess_alone_refused(request)
-        || rlx_store_decide(meta->store, RLX_CHARGE_ALL, meta->counters,
-                            meta->n, request->now_usec, meta->verdicts,
-                            r->pool) != APR_SUCCESS) {
+        if (decision->rule->options == rule->of_options
+            && rlx_decision_refuses(decision)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** Forget what this refusal is not charged to. */
+static void drop_others(const rlx_request_t *request, rlx_meta_t *meta,
+                        rlx_charge_e mode)
+{
+    /* Or any .htaccess file could shut its visitors out of the whole
+     * server. */
+    int is_general = !rlx_htaccess_alone_refused(request);
+    int n = 0;
+
+    for (int i = 0; i < meta->n; i++) {
+        const rlx_rule_t *rule = meta->decisions[i].rule;
+
+        if (rule->of ? is_breached(request, rule, mode) : is_general) {
+            meta->counters[n] = meta->counters[i];
+            meta->decisions[n++] = meta->decisions[i];
+        }
+    }
+    meta->n = n;
+}
+
+void rlx_meta_charge(request_rec *r, rlx_request_t *request,
+                     rlx_charge_e mode)
+{
+    rlx_meta_t *meta = request->meta;
+
+    drop_others(request, meta, mode);
+    if (!meta->n) {
+        return;
+    }
+    if (rlx_store_decide(meta->store, RLX_CHARGE_ALL, meta->counters, meta->n,
+                         request->now_usec, meta->verdicts, r->pool)
+        != APR_SUCCESS) {
         return;
     }
     /* What had room for this breach may have none for another. */

@@ -270,6 +270,13 @@ static const char *read_on_breach(reading_t *reading, const char *text)
     return rlx_check_url_path(reading->cmd, "on_breach=", text);
 }
 
+/** What it means is read when all options are known. */
+static const char *read_meta(reading_t *reading, const char *text)
+{
+    reading->options->meta_text = text;
+    return NULL;
+}
+
 static const option_t known[] = {
     { "key", ON_ALL, 1, read_key },
     { "methods", ON_ALL, 0, read_methods },
@@ -289,7 +296,9 @@ static const option_t known[] = {
     { "dry_run", ON_ALL, 0, read_dry_run },
     { "deduct_when", ON_ALL & ~ON(RLX_RULE_META), 0, read_deduct_when },
     { "reserve", ON_ALL & ~ON(RLX_RULE_META), 0, read_reserve },
-    { "phase", ON_ALL & ~ON(RLX_RULE_FALLBACK), 0, read_phase }
+    { "phase", ON_ALL & ~ON(RLX_RULE_FALLBACK), 0, read_phase },
+    { "meta", ON_ALL & ~(ON(RLX_RULE_META) | ON(RLX_RULE_FALLBACK)), 0,
+      read_meta }
 };
 
 #define KNOWN ((int)(sizeof(known) / sizeof(known[0])))
@@ -383,7 +392,7 @@ static const char *read_option(reading_t *reading, rlx_rule_e kind,
 
 const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
                               const apr_array_header_t *words, int first,
-                              int n, const rlx_options_t **options)
+                              int n, rlx_options_t **options)
 {
     rlx_options_t *made = apr_pcalloc(cmd->pool, sizeof(*made));
     reading_t reading = { cmd, made, n, NULL };

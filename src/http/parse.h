@@ -126,7 +126,7 @@ int rlx_is_policy_name(const char *text);
  */
 const char *rlx_options_parse(const cmd_parms *cmd, rlx_rule_e kind,
                               const apr_array_header_t *words, int first,
-                              int n, const rlx_options_t **options);
+                              int n, rlx_options_t **options);
 
 /** The directives that hold limits; cmd->info is which, an rlx_rule_e. For
  *  RAW_ARGS. */

@@ -135,8 +135,9 @@ rlx_request_t *rlx_request_make(request_rec *r, int method, int room);
 rlx_request_t *rlx_request_get(request_rec *r, int more);
 
 /** The decision that the X-RateLimit fields and the like speak of: the
- *  breached one, else the one with the shortest window, unshared before
- *  shared. NULL if nothing was decided. */
+ *  breached one, else the unshared one with the shortest window, else the
+ *  shared one with the shortest window: as in Flask-Limiter, where a shared
+ *  limit speaks only if there is no other. NULL if nothing was decided. */
 const rlx_decision_t *rlx_request_spokesman(const rlx_request_t *request);
 
 /** Read the wall clock into the record: the one place where the module does,

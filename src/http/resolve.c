@@ -4,11 +4,12 @@
  * Which limits hold for a request. Every request comes here, and finds the
  * answer ready where it meets at most one section that speaks of limits.
  *
- * The chain of sections is walked from the innermost outwards. Lists are read
- * backwards, and each limit found goes before those of the same window: what
- * comes last here stands first in the plan, so the plan ends up in the order
- * application, defaults, outer sections, inner sections, as written, without
- * a second pass.
+ * The chain of sections is walked from the innermost outwards, and each limit
+ * found goes behind those of the same window. Then come the defaults and the
+ * application's: their lists are read backwards, and each of their limits goes
+ * before those of the same window. So the plan ends up in the order
+ * application, defaults, inner sections, outer sections, as written, without a
+ * second pass.
  */
 
 #include "http/resolve.h"
@@ -35,6 +36,8 @@ typedef struct walk_t {
     int outer_holds;
     /** Not 0: the defaults are not overridden. */
     int defaults_hold;
+    /** Not 0: what is found goes before those of the same window. */
+    int goes_before;
     /** How many limits there is room for; before there is any, how many there
      *  might be. */
     int room;
@@ -67,16 +70,17 @@ static void hold(walk_t *walk, const rlx_rule_t *rule,
                  const rlx_section_t *declared_in)
 {
     rlx_plan_t *plan = walk->plan;
-    rlx_usec_t window_usec = rule->limit[0].window_usec;
+    rlx_usec_t most = rule->limit[0].window_usec - walk->goes_before;
     rlx_holding_t *at;
 
     make_room(walk);
     at = walk->holdings + plan->n++;
     while (at > walk->holdings
-           && at[-1].rule->limit[0].window_usec >= window_usec) {
+           && at[-1].rule->limit[0].window_usec > most) {
         *at = at[-1];
         at--;
     }
+    plan->has_meta |= rule->options->meta != NULL;
     at->rule = rule;
     at->endpoint = endpoint;
     at->declared_in = declared_in;
@@ -92,8 +96,9 @@ static int hold_dynamic(walk_t *walk, const rlx_rule_t *rule,
     const rlx_rule_t *rules = walk->r ? rlx_dynamic_rules(walk->r, rule, &n)
                                       : NULL;
 
-    for (int i = n - 1; i >= 0; i--) {
-        hold(walk, &rules[i], endpoint, declared_in);
+    for (int i = 0; i < n; i++) {
+        hold(walk, &rules[walk->goes_before ? n - 1 - i : i], endpoint,
+             declared_in);
     }
     return n > 0;
 }
@@ -105,9 +110,11 @@ static int hold_all(walk_t *walk, const apr_array_header_t *rules,
                     const rlx_section_t *declared_in)
 {
     int overrides = 0;
+    int n = rules->nelts;
 
-    for (int i = rules->nelts - 1; i >= 0; i--) {
-        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
+    for (int i = 0; i < n; i++) {
+        const rlx_rule_t *rule = APR_ARRAY_IDX(
+            rules, walk->goes_before ? n - 1 - i : i, rlx_rule_t *);
 
         if (!rlx_rule_has_method(rule, walk->method)) {
             continue;
@@ -136,7 +143,7 @@ static const rlx_section_t *endpoint_for(const walk_t *walk,
 static void visit_innermost(walk_t *walk, const rlx_section_t *section)
 {
     walk->has_innermost = 1;
-    walk->plan->exempt = section->exempt;
+    walk->plan->exempt = (unsigned short)section->exempt;
     if (hold_all(walk, section->rules, endpoint_for(walk, section),
                  section)) {
         walk->outer_holds = walk->defaults_hold = 0;
@@ -218,15 +225,16 @@ static void walk_all(request_rec *r, const rlx_server_t *sv,
                      const rlx_dir_t *dir, const rlx_chain_t *chain,
                      int method, apr_pool_t *p, rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, dir, 0, 1, 1, 0 };
+    walk_t walk = { plan, NULL, p, r, method, dir, 0, 1, 1, 0, 0 };
 
     plan->holdings = NULL;
     plan->n = 0;
-    plan->exempt = 0;
+    plan->exempt = plan->has_meta = 0;
     plan->endpoint = NULL;
     plan->usual = NULL;
     walk.room = length(sv->defaults) + length(sv->application);
     visit_sections(&walk, chain);
+    walk.goes_before = 1;
     if (sv->defaults && walk.defaults_hold
         && !(plan->exempt & RLX_EXEMPT_DEFAULT)) {
         hold_all(&walk, sv->defaults, plan->endpoint, NULL);
@@ -298,25 +306,46 @@ static int has_dynamic(const apr_array_header_t *rules)
     return 0;
 }
 
-/** All limits of one list that hold for a method. */
-static void walk_list(request_rec *r, const apr_array_header_t *rules,
-                      int method, apr_pool_t *p, rlx_plan_t *plan)
+/** Put all limits of one list that hold for a method into a plan. */
+static walk_t walk_list(request_rec *r, const apr_array_header_t *rules,
+                        int method, apr_pool_t *p, rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, NULL, 0, 1, 1,
+    walk_t walk = { plan, NULL, p, r, method, NULL, 0, 1, 1, 0,
                     length(rules) };
 
     memset(plan, 0, sizeof(*plan));
-    hold_all(&walk, rules, NULL, NULL);
+    if (rules) {
+        hold_all(&walk, rules, NULL, NULL);
+    }
+    return walk;
+}
+
+/** All meta limits that hold for a method: those of a server, and those of
+ *  limits that have their own. */
+static void walk_meta(request_rec *r, const rlx_server_t *sv, int method,
+                      apr_pool_t *p, const rlx_plan_t *limits,
+                      rlx_plan_t *plan)
+{
+    walk_t walk = walk_list(r, sv->meta, method, p, plan);
+
+    for (int i = 0; i < limits->n; i++) {
+        const rlx_holding_t *of = &limits->holdings[i];
+
+        if (of->rule->options->meta) {
+            hold_all(&walk, of->rule->options->meta, of->endpoint,
+                     of->declared_in);
+        }
+    }
 }
 
 void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
-                      rlx_plan_t *plan)
+                      const rlx_plan_t *limits, rlx_plan_t *plan)
 {
-    if (sv->meta_ready) {
+    if (sv->meta_ready && !limits->has_meta) {
         *plan = sv->meta_ready->plan;
     }
     else {
-        walk_list(r, sv->meta, method, r->pool, plan);
+        walk_meta(r, sv, method, r->pool, limits, plan);
     }
 }
 

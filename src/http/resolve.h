@@ -25,12 +25,14 @@ typedef struct rlx_holding_t {
 /** All limits that hold for a request. */
 typedef struct rlx_plan_t {
     /** Sorted by window, shortest first; application rules first among
-     *  equals, else in the order defaults, outer sections, inner sections,
-     *  as written. From the pool given or the configuration. */
+     *  equals, else in the order defaults, inner sections, outer sections,
+     *  as written: Flask-Limiter's order. From the pool given or the configuration. */
     const rlx_holding_t *holdings;
     int n;
     /** The RLX_EXEMPT_ bits in force. */
-    unsigned int exempt;
+    unsigned short exempt;
+    /** Not 0: a limit has meta limits of its own. */
+    unsigned short has_meta;
     /** The innermost section (outside .htaccess) that speaks of limits. */
     const rlx_section_t *endpoint;
     /** What is known of its counters beforehand; NULL: nothing. See
@@ -68,12 +70,14 @@ void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
                  int method, rlx_plan_t *plan);
 
 /**
- * Collect the meta limits of a server, none of which rlx_resolve() collects.
- * The server has some.
- * @param plan filled in; n is 0 where none is for the request
+ * Collect the meta limits of a server and of the limits that hold, none of
+ * which rlx_resolve() collects.
+ * @param limits what rlx_resolve() has collected
+ * @param plan   filled in; n is 0 where none is for the request. A limit's own
+ *               may stand there twice, if it has several limits
  */
 void rlx_resolve_meta(request_rec *r, const rlx_server_t *sv, int method,
-                      rlx_plan_t *plan);
+                      const rlx_plan_t *limits, rlx_plan_t *plan);
 
 /** The same for the limits that stand in place of all others while the
  *  storage cannot answer. */

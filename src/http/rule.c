@@ -54,6 +54,10 @@ void rlx_rule_set_limit(rlx_rule_t *rule, const rlx_limit_t *limit)
     const rlx_options_t *options = rule->options;
     rlx_id_t plain = id_of(limit, options->name);
 
+    if (rule->of) {
+        plain = rlx_id_mix(plain, rlx_id_of(rlx_secret(), RLX_ID_SCOPE,
+                                            rule->of, strlen(rule->of)));
+    }
     for (int s = 0; s < RLX_STRATEGIES; s++) {
         rlx_limit_t *own = &rule->limit[s];
         rlx_id_t id = plain;

@@ -23,6 +23,7 @@ const char *const rlx_redis_schemes[] = {
 #include "store/redis_address.h"
 #include "store/redis_pool.h"
 #include "store/redis_script.h"
+#include "store/redis_tls.h"
 
 /** Keys that one step of forgetting all looks at. */
 #define SCAN_COUNT "1000"
@@ -33,6 +34,8 @@ struct rlx_storage_t {
     rlx_redis_settings_t settings;
     rlx_redis_scripts_t scripts;
     rlx_redis_place_t place;
+    /** What a request's pool remembers its time by. */
+    const char *budget_key;
     const rlx_storage_env_t *env;
     apr_pool_t *pconf;
     /** Of this child. */
@@ -73,17 +76,17 @@ static const char *redis_create(rlx_storage_t **instance, const char *uri,
         error = rlx_redis_settings_check(settings, pconf);
     }
     if (!error && settings->is_tls) {
-        error = apr_psprintf(pconf, "\"%s\": this build has no TLS, for "
-                             "hiredis %d.%d has none; use redis://, over a "
-                             "tunnel where others could listen",
-                             rlx_store_shown_uri(uri, pconf), HIREDIS_MAJOR,
-                             HIREDIS_MINOR);
+        error = rlx_redis_tls_make(settings, pconf);
+        error = error ? apr_psprintf(pconf, "\"%s\": %s",
+                                     rlx_store_shown_uri(uri, pconf), error)
+                      : NULL;
     }
     if (error) {
         return error;
     }
     store->env = env;
     store->pconf = pconf;
+    store->budget_key = apr_psprintf(pconf, "rlx-redis-%pp", (void *)store);
     rlx_redis_scripts_init(&store->scripts);
     *instance = store;
     return NULL;
@@ -162,6 +165,41 @@ static const char *redis_trouble(const rlx_storage_t *store, apr_pool_t *ptemp)
     return text;
 }
 
+/** The time that the calls of one request take together. */
+typedef struct budget_t {
+    rlx_usec_t left;
+} budget_t;
+
+/** A call within it. */
+typedef struct timed_t {
+    budget_t *budget;
+    rlx_usec_t begin;
+    rlx_usec_t deadline;
+} timed_t;
+
+/** Begin a call. A request's calls are known by its pool. */
+static timed_t begin_call(const rlx_storage_t *store, apr_pool_t *ptemp)
+{
+    timed_t timed;
+    void *found = NULL;
+
+    apr_pool_userdata_get(&found, store->budget_key, ptemp);
+    timed.budget = found;
+    if (!found) {
+        timed.budget = apr_palloc(ptemp, sizeof(*timed.budget));
+        timed.budget->left = store->settings.timeout_usec;
+        apr_pool_userdata_setn(timed.budget, store->budget_key, NULL, ptemp);
+    }
+    timed.begin = rlx_redis_clock();
+    timed.deadline = timed.begin + timed.budget->left;
+    return timed;
+}
+
+static void end_call(const timed_t *timed)
+{
+    timed->budget->left -= rlx_redis_clock() - timed->begin;
+}
+
 /** Counters of a call, none twice. Large: only `n` is set at first. */
 typedef struct batch_t {
     rlx_redis_key_t keys[RLX_STORAGE_BATCH_MAX];
@@ -214,7 +252,7 @@ static apr_status_t take(rlx_storage_t *store, rlx_redis_conn_t **conn,
 
 /** Run a script on a connection of the pool; its reply goes to `read`. */
 static apr_status_t run(rlx_storage_t *store, rlx_redis_command_t *command,
-                        const rlx_redis_script_t *script, rlx_usec_t deadline,
+                        const rlx_redis_script_t *script, const timed_t *timed,
                         const char *(*read)(const redisReply *reply,
                                             void *baton),
                         void *baton)
@@ -223,12 +261,19 @@ static apr_status_t run(rlx_storage_t *store, rlx_redis_command_t *command,
     rlx_redis_why_t why;
     redisReply *reply;
     const char *wrong;
-    apr_status_t status = take(store, &conn, deadline, &why);
+    apr_status_t status;
 
+    if (timed->budget->left <= 0) {
+        rlx_redis_why(&why, "earlier calls of the request took all its time");
+        return failed(store, APR_TIMEUP, &why);
+    }
+    status = take(store, &conn, timed->deadline, &why);
     if (status != APR_SUCCESS) {
+        end_call(timed);
         return failed(store, status, &why);
     }
-    status = rlx_redis_run(conn, command, script, deadline, &reply, &why);
+    status = rlx_redis_run(conn, command, script, timed->deadline, &reply,
+                           &why);
     if (status == APR_SUCCESS) {
         wrong = read(reply, baton);
         freeReplyObject(reply);
@@ -237,6 +282,7 @@ static apr_status_t run(rlx_storage_t *store, rlx_redis_command_t *command,
         }
     }
     rlx_redis_pool_give(store->pool, conn);
+    end_call(timed);
     return status == APR_SUCCESS ? status : failed(store, status, &why);
 }
 
@@ -261,7 +307,7 @@ static apr_status_t decide_as(rlx_storage_t *store, int mode,
                               rlx_usec_t now, rlx_verdict_t *verdicts,
                               apr_pool_t *ptemp)
 {
-    rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
+    timed_t timed = begin_call(store, ptemp);
     rlx_verdict_t told[RLX_STORAGE_BATCH_MAX];
     batch_t batch;
     deciding_t deciding = { &batch, mode, now, told };
@@ -274,7 +320,7 @@ static apr_status_t decide_as(rlx_storage_t *store, int mode,
     }
     rlx_redis_decide_command(&command, &store->scripts, mode, batch.keys,
                              batch.counters, batch.n, ptemp);
-    status = run(store, &command, &store->scripts.decide, deadline,
+    status = run(store, &command, &store->scripts.decide, &timed,
                  read_decision, &deciding);
     for (int i = 0; i < n && status == APR_SUCCESS; i++) {
         verdicts[i] = told[batch.which[i]];
@@ -309,7 +355,7 @@ static apr_status_t redis_give_back(rlx_storage_t *store,
                                     rlx_usec_t charged_at, rlx_usec_t now,
                                     apr_pool_t *ptemp)
 {
-    rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
+    timed_t timed = begin_call(store, ptemp);
     batch_t batch;
     rlx_redis_command_t command;
 
@@ -325,7 +371,7 @@ static apr_status_t redis_give_back(rlx_storage_t *store,
     }
     rlx_redis_give_back_command(&command, &store->scripts, batch.keys,
                                 batch.counters, batch.n, charged_at, ptemp);
-    return run(store, &command, &store->scripts.give_back, deadline,
+    return run(store, &command, &store->scripts.give_back, &timed,
                read_number, NULL);
 }
 

@@ -9,6 +9,7 @@
 #if RLX_HAVE_HIREDIS
 
 #include "store/redis_conn.h"
+#include "store/redis_tls.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -438,6 +439,9 @@ static apr_status_t connect_to(rlx_redis_conn_t **conn,
     status = begin(made, place, address, why);
     if (status == APR_SUCCESS) {
         status = finish(made, deadline, why);
+    }
+    if (status == APR_SUCCESS && settings->tls) {
+        status = rlx_redis_tls_begin(made, settings, deadline, why);
     }
     if (status == APR_SUCCESS) {
         status = log_in(made, settings, deadline, why);

@@ -21,6 +21,8 @@
 /** Arguments of one counter at most, and signs of a number with its NUL. */
 #define ARGS_EACH    11
 #define NUMBER_SIGNS 21
+/** How far the newest charge of a log may be ahead of the clock. */
+#define CLOCK_SKEW_USEC 16384
 #define TIME_LOW_MAX ((UINT64_C(1) << 50) - 1)
 
 static const char *const strategy_names[RLX_STRATEGIES] = {
@@ -286,12 +288,30 @@ static void read_state(reader_t *part, answer_t *answer)
     }
 }
 
-static void read_moving(reader_t *part, answer_t *answer)
+/** A log that can be: its charges are inside of the window, and if there is no
+ *  room one of them will leave it. */
+static int is_log(const answer_t *answer, rlx_usec_t now_rel)
+{
+    const rlx_limit_t *limit = answer->counter->limit;
+    uint64_t wanted = (uint64_t)answer->used + answer->counter->cost;
+
+    return answer->now >= now_rel && answer->now <= now_rel + CLOCK_SKEW_USEC
+           && (answer->used == 0) == (answer->oldest == 0)
+           && answer->oldest <= answer->now
+           && (!answer->oldest
+               || answer->oldest + limit->window_usec > answer->now)
+           && (wanted <= limit->count
+               || answer->counter->cost > limit->count
+               || answer->retry_at > answer->now);
+}
+
+static void read_moving(reader_t *part, answer_t *answer, rlx_usec_t now_rel)
 {
     answer->used = (uint32_t)read_number(part, RLX_COUNT_MAX, ' ');
     answer->oldest = (rlx_usec_t)read_number(part, RLX_REL_MAX, ' ');
     answer->now = (rlx_usec_t)read_number(part, RLX_REL_MAX, ' ');
     answer->retry_at = (rlx_usec_t)read_number(part, INT64_MAX, '\0');
+    part->is_wrong |= !is_log(answer, now_rel);
 }
 
 /** Read what one counter had stored. 0 if that is nonsense. */
@@ -305,7 +325,7 @@ static int read_answer(reader_t *part, answer_t *answer, rlx_usec_t now_rel)
         return part->at == part->end;
     }
     if (limit->strategy == RLX_MOVING_WINDOW) {
-        read_moving(part, answer);
+        read_moving(part, answer, now_rel);
         answer->fits = (uint64_t)answer->used + cost <= limit->count;
     }
     else {

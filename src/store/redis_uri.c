@@ -323,6 +323,35 @@ static const char *set_client_name(rlx_redis_settings_t *settings,
     return NULL;
 }
 
+static const char *set_file(const char *name, const char *value,
+                            const char **file, apr_pool_t *p)
+{
+    if (*value != '/') {
+        return apr_psprintf(p, "%s=%s is not the path of a file (it begins "
+                            "with a slash)", name, value);
+    }
+    *file = value;
+    return NULL;
+}
+
+static const char *set_tls_ca(rlx_redis_settings_t *settings,
+                              const char *value, apr_pool_t *p)
+{
+    return set_file("tls_ca", value, &settings->tls_ca, p);
+}
+
+static const char *set_tls_cert(rlx_redis_settings_t *settings,
+                                const char *value, apr_pool_t *p)
+{
+    return set_file("tls_cert", value, &settings->tls_cert, p);
+}
+
+static const char *set_tls_key(rlx_redis_settings_t *settings,
+                               const char *value, apr_pool_t *p)
+{
+    return set_file("tls_key", value, &settings->tls_key, p);
+}
+
 /** The options and who sets them. */
 static const struct {
     const char *name;
@@ -335,6 +364,9 @@ static const struct {
     { "store_keys", set_store_keys },
     { "log_max", set_log_max },
     { "client_name", set_client_name },
+    { "tls_ca", set_tls_ca },
+    { "tls_cert", set_tls_cert },
+    { "tls_key", set_tls_key },
 };
 
 #define REDIS_OPTIONS (sizeof(redis_options) / sizeof(redis_options[0]))
@@ -365,6 +397,13 @@ const char *rlx_redis_settings_check(const rlx_redis_settings_t *settings,
                             "which holds for connecting and asking together",
                             (int)(settings->connect_usec / 1000),
                             (int)(settings->timeout_usec / 1000));
+    }
+    if (!settings->is_tls && (settings->tls_ca || settings->tls_cert
+                              || settings->tls_key)) {
+        return "tls_ca=, tls_cert= and tls_key= are for rediss:// alone";
+    }
+    if (settings->tls_key && !settings->tls_cert) {
+        return "tls_key= is the key of tls_cert=, which is missing";
     }
     return NULL;
 }

@@ -31,6 +31,13 @@ typedef struct rlx_redis_settings_t {
     uint32_t log_max;
     /** Not 0: keys that may be secrets are stored as they are. */
     int stores_plain;
+    /** Files of rediss://, or NULL: who may have signed its certificate
+     *  (unset: whom the system trusts), our own certificate, and its key. */
+    const char *tls_ca;
+    const char *tls_cert;
+    const char *tls_key;
+    /** What redis_tls.c made of them; NULL without TLS. */
+    void *tls;
     /** What connections are called in CLIENT LIST; NULL: nothing. */
     const char *client_name;
 } rlx_redis_settings_t;
