@@ -11,6 +11,9 @@
 
 #include "store/store.h"
 
+/** Its options, for sentences of providers that list theirs. */
+#define RLX_DENY_OPTION_NAMES "deny_cache= and deny_cache_time="
+
 /** What its options say. */
 typedef struct rlx_deny_settings_t {
     /** Of its table; 0: there is no deny cache. */
