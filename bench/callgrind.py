@@ -119,14 +119,14 @@ class Profile:
         return sorted(own, reverse=True), sorted(outside, reverse=True)
 
 
-def measure(case):
+def measure(case, redis=None):
     """Run one case under callgrind, in one process."""
     out = tempfile.mkdtemp(prefix='rlx-callgrind-')
     # The server writes as the user that it has become.
     os.chmod(out, 0o777)
     # prefork: one thread, so that no two of them get in each other's way and
     # the counts repeat to the instruction.
-    server = Server(case, mpm='prefork',
+    server = Server(case, mpm='prefork', redis=redis,
                     wrapper=['valgrind', '--tool=callgrind',
                              f'--dump-before={MARK}',
                              f'--callgrind-out-file={out}/out'])

@@ -25,6 +25,11 @@ class Case:
     # (throughput ratio at least, CPU us added at most, instructions added at
     # most); None where there is no goal.
     goal: tuple = (None, None, None)
+    # Counted in Redis: over 'tcp' or 'unix'. `bare`: by a module that only
+    # sends it one command (mod_bare_evalsha.c), either the 'least' script or
+    # the 'same' that the module sends for the case one-<redis>.
+    redis: str = None
+    bare: str = None
     # Is it run under load, and under callgrind?
     load: bool = True
     callgrind: bool = True
@@ -38,6 +43,27 @@ RemoteIPInternalProxy 127.0.0.1
 # More than any run can use up.
 MANY = '2000000000'
 ONE = f'RateLimitDefault "{MANY} per day"\n'
+
+
+THREE = (ONE + f'RateLimitApplication "{MANY} per minute; {MANY} per hour"\n')
+
+
+def _in_redis(kind):
+    """Cases of counting in Redis, over TCP or a Unix socket."""
+    bare = f'{kind}-bare'
+    return [
+        Case(bare, f'one bare EVALSHA, {kind}', base='none', module=False,
+             redis=kind, bare='least'),
+        Case(f'{kind}-same', f'the same EVALSHA as one limit, bare, {kind}',
+             base=bare, module=False, redis=kind, bare='same'),
+        Case(f'{kind}-one', f'one limit in Redis, {kind}', base=bare, conf=ONE,
+             redis=kind, goal=(.95, None, None)),
+        Case(f'{kind}-three', f'three limits in Redis, {kind}', base=bare,
+             conf=THREE, redis=kind, goal=(.95, None, None)),
+        Case(f'{kind}-gcra', f'one limit in Redis, gcra, {kind}', base=bare,
+             conf='RateLimitDefault "1000000 per second" strategy=gcra\n',
+             redis=kind, goal=(.95, None, None)),
+    ]
 
 
 def _in_location(directives):
@@ -105,6 +131,12 @@ CASES = [
          conf=REMOTEIP + ONE + 'RateLimitStorage shm:// size=4M\n',
          addresses=(0, 200000000), fresh=True, prefill=150000,
          goal=(.95, None, None), callgrind=False),
+] + _in_redis('unix') + _in_redis('tcp') + [
+    Case('denied', 'everything refused, known to the deny cache',
+         base='refused', conf='RateLimitDefault "1 per day"\n', redis='unix',
+         goal=(.99, .25, 300), status=429),
+    Case('denied-off', 'everything refused, deny_cache=off', base='refused',
+         conf='RateLimitDefault "1 per day"\n', redis='unix off', status=429),
 ]
 
 BY_NAME = {case.name: case for case in CASES}

@@ -8,6 +8,9 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
+
+from redis import free_port
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What a small server has. A module that is missing or built in is left out.
@@ -20,11 +23,15 @@ def module_path():
     return os.environ.get('RLX_MODULE') or f'{TOP}/.libs/mod_ratelimit_ext.so'
 
 
+def apxs_path():
+    return os.environ.get('APXS') or shutil.which('apxs') \
+        or shutil.which('apxs2') or '/usr/bin/apxs'
+
+
 def apxs_query(name, known={}):
     if name not in known:
-        apxs = os.environ.get('APXS') or shutil.which('apxs') \
-            or shutil.which('apxs2') or '/usr/bin/apxs'
-        known[name] = subprocess.run([apxs, '-q', name], check=True, text=True,
+        known[name] = subprocess.run([apxs_path(), '-q', name], check=True,
+                                     text=True,
                                      capture_output=True).stdout.strip()
     return known[name]
 
@@ -34,19 +41,29 @@ def httpd_path():
         apxs_query(name) for name in ('SBINDIR', 'TARGET'))
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+def bare_module_path():
+    """mod_bare_evalsha, built when it is first asked for."""
+    source = f'{TOP}/bench/mod_bare_evalsha.c'
+    made = f'{TOP}/build/bench/.libs/mod_bare_evalsha.so'
+    if not os.path.exists(made) \
+            or os.path.getmtime(made) < os.path.getmtime(source):
+        os.makedirs(f'{TOP}/build/bench', exist_ok=True)
+        shutil.copy(source, f'{TOP}/build/bench')
+        subprocess.run([apxs_path(), '-c', '-Wc,-O2', '-lhiredis',
+                        'mod_bare_evalsha.c'], cwd=f'{TOP}/build/bench',
+                       check=True, capture_output=True)
+    return made
 
 
 class Server:
     """One httpd. `cpus`: the cores it is bound to, or None. `wrapper`: a
-    command to run it under, in one process, with one connection."""
+    command to run it under, in one process, with one connection. `redis`: a
+    Redis for the cases that count in one."""
 
-    def __init__(self, case, cpus=None, wrapper=None, mpm='event'):
+    def __init__(self, case, cpus=None, wrapper=None, mpm='event', redis=None):
         self.case = case
         self.mpm = mpm
+        self.redis = redis
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix='rlx-bench-')
         os.chmod(self.dir, 0o777 if wrapper else 0o755)
@@ -79,6 +96,7 @@ class Server:
                        if os.path.exists(f'{libexec}/mod_{m}.so'))
         if self.case.module:
             load += f'LoadModule ratelimit_ext_module {module_path()}\n'
+        load += self._redis_conf()
         override = 'None' if self.case.htaccess is None else 'Limit'
         user = 'User nobody\nGroup nogroup\n' if os.getuid() == 0 else ''
         with open(f'{self.dir}/httpd.conf', 'w') as file:
@@ -113,6 +131,24 @@ AddType text/plain .txt
 </Directory>
 {self.case.conf}
 ''')
+
+    def _redis_conf(self):
+        """What makes the case count in Redis."""
+        if not self.case.redis:
+            return ''
+        kind, *off = self.case.redis.split()
+        if not self.case.bare:
+            return (f'RateLimitStorage {self.redis.uri(kind)} timeout=5000 '
+                    f'pool_max=64{" deny_cache=off" if off else ""}\n')
+        command = self.redis.bare() if self.case.bare == 'least' \
+            else self.redis.sent_for_one
+        return (f'LoadModule bare_evalsha_module {bare_module_path()}\n'
+                f'BareRedis {self.redis.place(kind)}\n'
+                f'BareCommand {" ".join(command)}\n')
+
+    def get(self):
+        """One request."""
+        urllib.request.urlopen(f'http://127.0.0.1:{self.port}/file.txt').read()
 
     def _wait_until_up(self):
         for _ in range(600):

@@ -63,6 +63,12 @@ extern "C" {
  *  remembered for all children that it fails, see decide(). */
 #define RLX_STORAGE_ALWAYS_ANSWERS 0x04u
 
+/** Flag of a provider: to ask it takes a while, as over a network. So it is
+ *  not asked what it would refuse for sure, by what it said of the same
+ *  counters a moment ago: the deny cache. The options deny_cache= and
+ *  deny_cache_time= are that cache's and never shown to the provider. */
+#define RLX_STORAGE_IS_FAR 0x08u
+
 /** Levels for rlx_storage_env_t.log, a subset of httpd's own. */
 typedef enum {
     RLX_LOG_ERR,

@@ -469,6 +469,11 @@ refuses('RateLimitStorage redis://h tls_ca=/etc/passwd', 'tls_ca=', 'for rediss:
 refuses('RateLimitStorage rediss://h tls_ca=ca.pem', 'tls_ca=ca.pem is not the path of a file');
 refuses('RateLimitStorage rediss://h tls_key=/k.pem', 'tls_cert=, which is missing');
 refuses('RateLimitStorage redis://h size=1M', 'redis has no option "size"', 'timeout=');
+refuses('RateLimitStorage redis://h deny_cache=some', 'deny_cache=some is neither on nor off nor a size from 4K to 1G');
+refuses('RateLimitStorage redis://h deny_cache_time=1s', 'deny_cache_time=1s is not a number of milliseconds from 1 to 60000');
+refuses('RateLimitStorage shm:// deny_cache=1M', 'shm:// has no option "deny_cache"');
+accepts("RateLimitStorage redis://h $_")
+    for 'deny_cache=off', 'deny_cache=4K deny_cache_time=60000', 'Deny_Cache=ON';
 refuses('RateLimitStorage redis://h timeout=0', 'timeout=0 is not a number of milliseconds');
 refuses('RateLimitStorage redis://h connect_timeout=60', 'is longer than timeout=50');
 refuses(qq(RateLimitStorage redis://h\nRateLimitDefault "20000/day" strategy=moving-window),

@@ -32,6 +32,7 @@ void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
     counting->sv = rlx_server_of(r->server);
     counting->dir = dir;
     counting->wants_text = wants_text;
+    counting->p = r->pool;
 }
 
 /** The name that RateLimitEndpoint gives; NULL: the section's own. */
@@ -233,6 +234,7 @@ static const char *place_text(const rlx_counting_t *counting,
     const rlx_rule_t *rule = holding->rule;
     const rlx_section_t *section = holding->endpoint;
     request_rec *r = counting->r;
+    apr_pool_t *p = counting->p;
     const char *name;
 
     switch (rule->kind) {
@@ -244,33 +246,33 @@ static const char *place_text(const rlx_counting_t *counting,
     case RLX_RULE_FALLBACK:
         return "fallback:";
     case RLX_RULE_MODULE:
-        return apr_pstrcat(r->pool, "module:",
-                           part(r->pool, rlx_value_of(r,
-                                                      rule->options->scope)),
+        return apr_pstrcat(p, "module:",
+                           part(p, rlx_value_of(r, rule->options->scope)),
                            NULL);
     case RLX_RULE_SHARED:
-        name = part(r->pool, rlx_value_of(r, rule->options->scope));
+        name = part(p, rlx_value_of(r, rule->options->scope));
         section = holding->declared_in;
         return section && section->tree_name
-               ? apr_pstrcat(r->pool, "shared-in:", name, "=",
-                             part(r->pool, section->tree_name), NULL)
-               : apr_pstrcat(r->pool, "shared:", name, NULL);
+               ? apr_pstrcat(p, "shared-in:", name, "=",
+                             part(p, section->tree_name), NULL)
+               : apr_pstrcat(p, "shared:", name, NULL);
     default:
         name = section ? endpoint_name(r, section) : NULL;
         return !section ? "server:"
-               : apr_pstrcat(r->pool, name ? "endpoint:" : "section:",
-                             part(r->pool, name ? name : section->name),
+               : apr_pstrcat(p, name ? "endpoint:" : "section:",
+                             part(p, name ? name : section->name),
                              NULL);
     }
 }
 
-/** Fill in the readable parts of a counter's name. */
-static void give_text(const rlx_counting_t *counting,
-                      const rlx_holding_t *holding, rlx_counter_t *counter)
+/** Fill in the readable scope of a counter's name. */
+static void give_scope(const rlx_counting_t *counting,
+                       const rlx_holding_t *holding, rlx_decision_t *decision,
+                       rlx_counter_t *counter)
 {
     const rlx_rule_t *rule = holding->rule;
     const rlx_options_t *options = rule->options;
-    apr_pool_t *p = counting->r->pool;
+    apr_pool_t *p = counting->p;
     int by_owner = rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_SHARED;
     const rlx_server_t *sv = by_owner ? rule->owner : counting->sv;
     const char *more = "";
@@ -287,6 +289,8 @@ static void give_text(const rlx_counting_t *counting,
         options->per_method ? part(p, counting->request->method) : "", ":",
         options->name ? part(p, options->name) : "", NULL);
     counter->scope_len = strlen(counter->scope);
+    decision->scope = counter->scope;
+    decision->scope_len = counter->scope_len;
 }
 
 /** The key of a rule; the common one is worked out once. */
@@ -364,11 +368,9 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     counter->is_named = options->name != NULL;
     counter->key_is_public = key->is_public;
     if (counting->wants_text) {
-        give_text(counting, holding, counter);
-        counter->key = decision->key;
-        counter->key_len = strlen(decision->key);
-        decision->scope = counter->scope;
-        decision->scope_len = counter->scope_len;
+        give_scope(counting, holding, decision, counter);
+        counter->key = key->text;
+        counter->key_len = key->len;
     }
     return 1;
 }
@@ -391,12 +393,12 @@ static int depends(const rlx_holding_t *holding, int strategy)
 
 int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
                         int strategy, rlx_decision_t *decision,
-                        rlx_counter_t *counter)
+                        rlx_counter_t *counter, apr_pool_t *pconf)
 {
     const rlx_rule_t *rule = holding->rule;
     rlx_dir_t settings = { .strategy = strategy };
     rlx_counting_t counting = { .sv = sv, .store = sv->store,
-                                .dir = &settings };
+                                .dir = &settings, .p = pconf };
     rlx_strategy_e counted_by;
 
     if (depends(holding, strategy)) {
@@ -416,6 +418,9 @@ int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
     counter->id = decision->id;
     counter->cost = decision->cost;
     counter->is_named = rule->options->name != NULL;
+    if (sv->store->provider->flags & RLX_STORAGE_WANTS_TEXT) {
+        give_scope(&counting, holding, decision, counter);
+    }
     return 1;
 }
 

@@ -21,8 +21,9 @@ typedef struct rlx_counting_t {
     const rlx_store_t *store;
     /** May be NULL. */
     const rlx_dir_t *dir;
-    /** Not 0: the storage wants scope and key as text. */
+    /** Not 0: the storage wants scope and key as text; from this pool. */
     int wants_text;
+    apr_pool_t *p;
     /** The key of rules without key=; text NULL until it is needed. */
     rlx_key_t common_key;
     /** The endpoint last worked out, and its id. */
@@ -51,11 +52,12 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
  * @param strategy RateLimitStrategy as it will be in force, or RLX_UNSET
  * @param decision filled in; `id` lacks the key
  * @param counter  the same
+ * @param pconf    for what the storage wants as text
  * @return 0 if more than that depends on the request
  */
 int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
                         int strategy, rlx_decision_t *decision,
-                        rlx_counter_t *counter);
+                        rlx_counter_t *counter, apr_pool_t *pconf);
 
 /** Not 0 if a rule's exempt_when= holds: it is not looked at, which is
  *  recorded and logged at debug. */

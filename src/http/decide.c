@@ -119,6 +119,17 @@ static int has_room(const rlx_verdict_t *verdicts, int n)
     return 1;
 }
 
+/** Not 0 if any counter was charged. */
+static int is_charged(const rlx_verdict_t *verdicts, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (verdicts[i].charged) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /** A refused request may have been charged to limits that had room for it and
  *  have none for another: when they will have is asked anew, or Retry-After
  *  would be too early for them. */
@@ -149,7 +160,8 @@ static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
                                            r->pool);
 
     if (status == APR_SUCCESS && mode != RLX_CHARGE_ATOMIC
-        && !has_room(batch->verdicts, batch->n)) {
+        && !has_room(batch->verdicts, batch->n)
+        && is_charged(batch->verdicts, batch->n)) {
         ask_when(batch, r, request);
     }
     return status;

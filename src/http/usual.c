@@ -33,16 +33,13 @@ const rlx_usual_t *rlx_usual_make(apr_pool_t *pconf, const rlx_server_t *sv,
                                      + sizeof(usual->limits[0])
                                        * (apr_size_t)plan->n);
 
-    if (sv->store->provider->flags & RLX_STORAGE_WANTS_TEXT) {
-        return NULL;
-    }
     usual->sv = sv;
     usual->strategy = strategy;
     usual->n = plan->n;
     for (int i = 0; i < plan->n; i++) {
         if (!rlx_counter_foresee(sv, &plan->holdings[i], strategy,
                                  &usual->limits[i].decision,
-                                 &usual->limits[i].counter)) {
+                                 &usual->limits[i].counter, pconf)) {
             return NULL;
         }
     }
@@ -68,6 +65,8 @@ int rlx_usual_fill(request_rec *r, const rlx_dir_t *dir,
         decision->key_is_public = key.is_public;
         counters[i] = usual->limits[i].counter;
         counters[i].id = decision->id;
+        counters[i].key = key.text;
+        counters[i].key_len = key.len;
         counters[i].key_is_public = key.is_public;
     }
     return request->n = usual->n;

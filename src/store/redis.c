@@ -145,7 +145,7 @@ static apr_status_t redis_look(rlx_storage_t *store,
 }
 
 const rlx_storage_provider_t rlx_redis_provider = {
-    .flags = RLX_STORAGE_WANTS_TEXT,
+    .flags = RLX_STORAGE_WANTS_TEXT | RLX_STORAGE_IS_FAR,
     .create = redis_create,
     .refuses = redis_refuses,
     .open = redis_open,

@@ -26,6 +26,11 @@
 #define REPLY_BYTES_MAX    (1024 * 1024)
 #define REPLY_ELEMENTS_MAX 100000
 
+/** A sign, the digits of a length, and the end of the line. */
+#define HEAD_BYTES_MAX 23
+/** A command of four limits or so. */
+#define COMMAND_BYTES_USUAL 2048
+
 /** Parts of AUTH, SELECT and CLIENT SETNAME. */
 #define LOGIN_PARTS_MAX 3
 
@@ -187,17 +192,66 @@ static apr_status_t read_reply(rlx_redis_conn_t *conn, rlx_usec_t deadline,
     }
 }
 
+/** "*3\r\n" or "$3\r\n". @return the end of what was written */
+static char *put_head(char *to, char sign, size_t number)
+{
+    char digits[20], *from = digits + sizeof(digits);
+    size_t len;
+
+    do {
+        *--from = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    len = (size_t)(digits + sizeof(digits) - from);
+    *to++ = sign;
+    memcpy(to, from, len);
+    memcpy(to + len, "\r\n", 2);
+    return to + len + 2;
+}
+
+/** Put a command where it is sent from. hiredis would print each of its parts
+ *  by sprintf(), which costs more than all else together. */
+static apr_status_t append(rlx_redis_conn_t *conn,
+                           const rlx_redis_command_t *command,
+                           rlx_redis_why_t *why)
+{
+    size_t most = HEAD_BYTES_MAX;
+    char few[COMMAND_BYTES_USUAL], *text = few, *to;
+    int is_done;
+
+    for (int i = 0; i < command->n; i++) {
+        most += HEAD_BYTES_MAX + command->len[i] + 2;
+    }
+    if (most > sizeof(few) && !(text = malloc(most))) {
+        rlx_redis_why(why, "no memory for a command");
+        return APR_ENOMEM;
+    }
+    to = put_head(text, '*', (size_t)command->n);
+    for (int i = 0; i < command->n; i++) {
+        to = put_head(to, '$', command->len[i]);
+        memcpy(to, command->part[i], command->len[i]);
+        to += command->len[i];
+        *to++ = '\r';
+        *to++ = '\n';
+    }
+    is_done = redisAppendFormattedCommand(conn->context, text,
+                                          (size_t)(to - text)) == REDIS_OK;
+    if (text != few) {
+        free(text);
+    }
+    return is_done ? APR_SUCCESS : broke(conn, why);
+}
+
 apr_status_t rlx_redis_ask(rlx_redis_conn_t *conn,
                            const rlx_redis_command_t *command,
                            rlx_usec_t deadline, redisReply **reply,
                            rlx_redis_why_t *why)
 {
     const redisReader *reader = conn->context->reader;
-    apr_status_t status;
+    apr_status_t status = append(conn, command, why);
 
-    if (redisAppendCommandArgv(conn->context, command->n, command->part,
-                               command->len) != REDIS_OK) {
-        return broke(conn, why);
+    if (status != APR_SUCCESS) {
+        return status;
     }
     status = send_all(conn, deadline, why);
     if (status == APR_SUCCESS) {

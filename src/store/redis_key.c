@@ -33,28 +33,38 @@ static void put(writer_t *w, const char *text, size_t len)
     w->to += len;
 }
 
+/** Signs that stand for something else in a key, in a pattern, or in what is
+ *  written here. */
+static const unsigned char has_meaning[128] = {
+    ['%'] = 1, ['{'] = 1, ['}'] = 1, ['*'] = 1, ['?'] = 1, ['['] = 1,
+    [']'] = 1, ['\\'] = 1, ['"'] = 1, ['\''] = 1, ['#'] = 1, ['^'] = 1,
+    ['+'] = 1
+};
+
 /** Not 0 if a byte stands for itself. */
-static int is_plain(unsigned char c)
+static inline int is_plain(unsigned char c)
 {
-    return c >= ' ' && c < 0x7f && !strchr("%{}*?[]\\\"'#^+", c);
+    return c >= ' ' && c < 0x7f && !has_meaning[c];
 }
 
 static void put_encoded(writer_t *w, const char *text, size_t len)
 {
     static const char hex[] = "0123456789ABCDEF";
+    char *to = w->to;
 
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
 
         if (is_plain(c)) {
-            *w->to++ = c == ' ' ? '+' : (char)c;
+            *to++ = c == ' ' ? '+' : (char)c;
         }
         else {
-            *w->to++ = '%';
-            *w->to++ = hex[c >> 4];
-            *w->to++ = hex[c & 15];
+            *to++ = '%';
+            *to++ = hex[c >> 4];
+            *to++ = hex[c & 15];
         }
     }
+    w->to = to;
 }
 
 static size_t encoded_len(const char *text, size_t len)
@@ -144,7 +154,7 @@ static void put_limit(writer_t *w, const rlx_counter_t *counter)
         return;
     }
     for (const char *c = limit->text; *c; c++) {
-        if (!strncmp(c, " per ", 5)) {
+        if (*c == ' ' && !strncmp(c, " per ", 5)) {
             *w->to++ = '/';
             c += 4;
         }

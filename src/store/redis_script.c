@@ -48,8 +48,10 @@ static void script_init(rlx_redis_script_t *script, const char *text)
 
 void rlx_redis_scripts_init(rlx_redis_scripts_t *scripts)
 {
-    script_init(&scripts->decide, rlx_lua_common rlx_lua_decide);
-    script_init(&scripts->give_back, rlx_lua_common rlx_lua_give_back);
+    script_init(&scripts->decide, rlx_lua_clock rlx_lua_usual rlx_lua_common
+                                  rlx_lua_decide);
+    script_init(&scripts->give_back, rlx_lua_clock rlx_lua_common
+                                     rlx_lua_give_back);
 }
 
 /*

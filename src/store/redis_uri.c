@@ -12,6 +12,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "store/deny.h"
+
 #define PORT_DEFAULT       6379
 #define SENTINEL_DEFAULT   26379
 #define TIMEOUT_DEFAULT_MS 50
@@ -485,12 +487,10 @@ const char *rlx_redis_option_set(rlx_redis_settings_t *settings,
         if (!strcasecmp(name, redis_options[i].name)) {
             return redis_options[i].set(settings, value, p);
         }
-        names = apr_pstrcat(p, names, i == 0 ? "" : i + 1 < REDIS_OPTIONS
-                                                    ? ", " : " and ",
-                            redis_options[i].name, "=", NULL);
+        names = apr_pstrcat(p, names, redis_options[i].name, "=, ", NULL);
     }
-    return apr_psprintf(p, "redis has no option \"%s\"; it has %s", name,
-                        names);
+    return apr_psprintf(p, "redis has no option \"%s\"; it has %s%s", name,
+                        names, RLX_DENY_OPTION_NAMES);
 }
 
 const char *rlx_redis_settings_check(rlx_redis_settings_t *settings,

@@ -10,6 +10,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "store/deny.h"
 #include "store/guard.h"
 
 struct rlx_store_set_t {
@@ -127,7 +128,8 @@ static const char *entry_create(rlx_store_set_t *set, entry_t *entry,
                                 const char *uri, const apr_table_t *options)
 {
     rlx_store_t *store = &entry->store;
-    const char *error;
+    rlx_deny_settings_t deny = { 0 };
+    const char *error = NULL;
 
     store->shown_uri = rlx_store_shown_uri(uri, set->pool);
     store->scheme = scheme_of(uri, set->pool);
@@ -149,14 +151,26 @@ static const char *entry_create(rlx_store_set_t *set, entry_t *entry,
                             "as in %s://name", store->shown_uri,
                             store->scheme);
     }
-    error = store->provider->create(&store->instance, uri,
-                                    options ? options
-                                            : apr_table_make(set->pool, 0),
-                                    set->env, set->pool);
-    if (!error && !(store->provider->flags & RLX_STORAGE_ALWAYS_ANSWERS)) {
+    if (!options) {
+        options = apr_table_make(set->pool, 0);
+    }
+    if (store->provider->flags & RLX_STORAGE_IS_FAR) {
+        error = rlx_deny_options(&deny, options, &options, set->pool);
+    }
+    if (!error) {
+        error = store->provider->create(&store->instance, uri, options,
+                                        set->env, set->pool);
+    }
+    if (error) {
+        return error;
+    }
+    if (!(store->provider->flags & RLX_STORAGE_ALWAYS_ANSWERS)) {
         rlx_guard_put(store, entry->spec, set->env, set->change, set->pool);
     }
-    return error;
+    if (deny.bytes) {
+        rlx_deny_put(store, entry->spec, &deny, set->env, set->pool);
+    }
+    return NULL;
 }
 
 const char *rlx_store_get(rlx_store_set_t *set, rlx_store_t **store,

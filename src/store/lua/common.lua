@@ -1,6 +1,6 @@
 -- Licensed under the Apache License, Version 2.0; see LICENSE.
 --
--- What both scripts know: the clock, how the state of each strategy is stored,
+-- What both scripts know: how the state of each strategy is stored (clock.lua),
 -- and how it is brought up to now. The arithmetic is that of
 -- docs/strategies.md, and of src/core, whose answers these must equal: every
 -- number stays below 2^53, so that nothing is rounded.
@@ -8,25 +8,6 @@
 -- Each run of a script makes its functions anew, which costs more than what
 -- most of them do: those of a strategy are made by a function, only where a
 -- counter needs them.
---
--- Times are microseconds since 2024. Stored are
---   fixed-window            "start charged"
---   sliding-window-counter  "start previous current"
---   gcra                    "high low ticks": TAT is high * 2^50 + low and
---                           ticks of 1 / count microseconds
---   moving-window           a list of "time units total": total counts all
---                           units from the beginning of the list on
-
-local BASE_SEC = 1704067200
-local LIMB = 1125899906842624
-local EXACT = 9007199254740992
-local SKEW = 16384
-local TTL_MAX_MS = 10000000000000
-
-local call, match, format = redis.call, string.match, string.format
-local floor = math.floor
-local clock = call('TIME')
-local now = (clock[1] - BASE_SEC) * 1000000 + clock[2]
 
 local function broken()
   error('what is stored here is no counter')
