@@ -67,10 +67,24 @@ sub load {
     } 1 .. 3);
 }
 
+# Returns once httpd counts on a server: after a failure of the cluster it tries
+# each one again after 1, 2, 4 seconds.
+sub wait_for_counts {
+    my ($node) = @_;
+    for (1 .. 500) {
+        my $address = address_of($node);
+        codes($address, 1);
+        return if @{ $node->call('KEYS', "*{$address}*") };
+        sleep 0.02;
+    }
+    die 'a server is not used: ', $h->error_log;
+}
+
 # The replica of a master takes over; $break sees to it.
 sub takes_over {
     my ($what, $i, $seconds, $break) = @_;
     my ($old, $new) = map { $cluster->node($_) } $i, $i + 3;
+    wait_for_counts($old);
     my $full = address_of($old);
     my $mark = $h->mark;
     is(codes($full, 6), $held, "$what: before");
