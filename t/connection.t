@@ -1,6 +1,7 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 #
 # mpm: any
+# sanitized: no
 #
 # A connection that is kept for very many requests, whatever they ask for and of
 # whichever virtual host: none of them leaves anything behind in its memory.
