@@ -23,6 +23,7 @@
 #include "http/needs.h"
 #include "http/refusal.h"
 #include "http/settle.h"
+#include "report/dump.h"
 
 /* What an expression may look at has been set by then (mod_env runs in the
  * middle, mod_rewrite first). */
@@ -70,6 +71,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(rlx_config_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(rlx_lifecycle_post_config, NULL, NULL,
                         APR_HOOK_MIDDLE);
+    ap_hook_post_config(rlx_dump_post_config, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_test_config(rlx_dump_test_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(rlx_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
     ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);

@@ -210,6 +210,8 @@ typedef struct rlx_section_t {
     /** The plan for requests that meet no other section; NULL before
      *  check_config and for .htaccess. See resolve.h. */
     const struct rlx_ready_t *ready;
+    /** The section's own line in the tree of directives; NULL for .htaccess. */
+    const ap_directive_t *directive;
     /** Where the section begins (for .htaccess: its first directive). */
     const char *file;
     int line;
@@ -326,6 +328,11 @@ extern const command_rec rlx_directives[];
  */
 int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      server_rec *main_server);
+
+/** What a section is called by itself: "Location /api" of <Location "/api">.
+ *  @param d its line; another directive gives the directive and its words
+ *  @param p for the text */
+const char *rlx_section_text(const ap_directive_t *d, apr_pool_t *p);
 
 /** This server's configuration. Never NULL. */
 static inline rlx_server_t *rlx_server_of(const server_rec *s)

@@ -70,11 +70,10 @@ static rlx_id_t endpoint_id(rlx_counting_t *counting,
 
 /** Not 0 if no log is kept of as many requests as a limit counts. */
 static int is_too_long(const rlx_counting_t *counting,
-                       const rlx_holding_t *holding)
+                       const rlx_holding_t *holding, apr_pool_t *p)
 {
     const rlx_store_t *store = counting->store;
     const rlx_limit_t *limit = &holding->rule->limit[RLX_MOVING_WINDOW];
-    apr_pool_t *p = counting->r->pool;
 
     return store->provider->refuses(store->instance, limit, p)
            || (holding->declared_in && holding->declared_in->is_htaccess
@@ -85,7 +84,7 @@ static int is_too_long(const rlx_counting_t *counting,
  *  its server, so it keeps to the strategy of the server that declares it
  *  whatever a section says; so does another module's limit. */
 static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
-                                  const rlx_holding_t *holding)
+                                  const rlx_holding_t *holding, apr_pool_t *p)
 {
     const rlx_rule_t *rule = holding->rule;
     const rlx_dir_t *dir = counting->dir;
@@ -95,12 +94,12 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
         /* Its own storage keeps it, or the server would not have started. */
         return strategy == RLX_MOVING_WINDOW
                && counting->store != counting->sv->store
-               && is_too_long(counting, holding) ? RLX_SLIDING_WINDOW_COUNTER
+               && is_too_long(counting, holding, p) ? RLX_SLIDING_WINDOW_COUNTER
                                               : (rlx_strategy_e)strategy;
     }
     if (rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_MODULE) {
         const server_rec *s = rule->owner ? rule->owner->server
-                                          : counting->r->server;
+                                          : counting->sv->server;
 
         dir = rlx_dir_of(s->lookup_defaults);
     }
@@ -110,10 +109,20 @@ static rlx_strategy_e strategy_of(const rlx_counting_t *counting,
     /* Which limits a section's strategy meets is known only now: a log that
      * the storage would cut short is counted in two windows. */
     if (dir->strategy == RLX_MOVING_WINDOW
-        && is_too_long(counting, holding)) {
+        && is_too_long(counting, holding, p)) {
         return RLX_SLIDING_WINDOW_COUNTER;
     }
     return (rlx_strategy_e)dir->strategy;
+}
+
+rlx_strategy_e rlx_counter_strategy(const rlx_server_t *sv,
+                                    const rlx_dir_t *dir,
+                                    const rlx_holding_t *holding,
+                                    apr_pool_t *p)
+{
+    rlx_counting_t counting = { .sv = sv, .store = sv->store, .dir = dir };
+
+    return strategy_of(&counting, holding, p);
 }
 
 void rlx_rule_log_keyless(request_rec *r, const rlx_rule_t *rule)
@@ -341,7 +350,8 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
 {
     const rlx_rule_t *rule = holding->rule;
     const rlx_options_t *options = rule->options;
-    rlx_strategy_e strategy = strategy_of(counting, holding);
+    rlx_strategy_e strategy = strategy_of(counting, holding,
+                                          counting->r->pool);
     rlx_key_t own;
     const rlx_key_t *key = key_of(counting, options, &own);
 
@@ -404,7 +414,7 @@ int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
     if (depends(holding, strategy)) {
         return 0;
     }
-    counted_by = strategy_of(&counting, holding);
+    counted_by = strategy_of(&counting, holding, NULL);
     memset(decision, 0, sizeof(*decision));
     decision->rule = rule;
     decision->limit = &rule->limit[counted_by];

@@ -37,6 +37,14 @@ void rlx_counting_begin(rlx_counting_t *counting, request_rec *r,
                         const rlx_request_t *request, const rlx_dir_t *dir,
                         int wants_text);
 
+/** The strategy that a limit is counted by where a configuration holds.
+ *  @param dir may be NULL
+ *  @param p   pool for the call */
+rlx_strategy_e rlx_counter_strategy(const rlx_server_t *sv,
+                                    const rlx_dir_t *dir,
+                                    const rlx_holding_t *holding,
+                                    apr_pool_t *p);
+
 /**
  * Work out the counter of one limit.
  * @param decision filled in but for its verdict

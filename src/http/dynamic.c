@@ -60,6 +60,11 @@ rlx_dynamic_t *rlx_dynamic_make(apr_pool_t *p, const rlx_value_t *value,
     return dynamic;
 }
 
+const char *rlx_dynamic_text(const rlx_dynamic_t *dynamic)
+{
+    return dynamic->value->text;
+}
+
 static const char *text_of(const meaning_t *meaning)
 {
     return (const char *)(meaning->rules + meaning->n);

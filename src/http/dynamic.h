@@ -21,6 +21,9 @@ typedef struct rlx_dynamic_t rlx_dynamic_t;
 rlx_dynamic_t *rlx_dynamic_make(apr_pool_t *p, const rlx_value_t *value,
                                 int is_htaccess);
 
+/** The expression as written. */
+const char *rlx_dynamic_text(const rlx_dynamic_t *dynamic);
+
 /**
  * The rules that stand in a dynamic rule's place for a request. A string that
  * is no limit gives none, and is logged once.

@@ -38,6 +38,8 @@ typedef struct walk_t {
     int defaults_hold;
     /** Not 0: what is found goes before those of the same window. */
     int goes_before;
+    /** Not 0: this is for no request, and expressions stand for themselves. */
+    int is_shown;
     /** How many limits there is room for; before there is any, how many there
      *  might be. */
     int room;
@@ -86,16 +88,20 @@ static void hold(walk_t *walk, const rlx_rule_t *rule,
     at->declared_in = declared_in;
 }
 
-/** The same for all that an expression gives.
+/** The same for all that an expression gives. Its own window is 0.
  *  @return not 0 if there is any */
 static int hold_dynamic(walk_t *walk, const rlx_rule_t *rule,
                         const rlx_section_t *endpoint,
                         const rlx_section_t *declared_in)
 {
     int n = 0;
-    const rlx_rule_t *rules = walk->r ? rlx_dynamic_rules(walk->r, rule, &n)
-                                      : NULL;
+    const rlx_rule_t *rules;
 
+    if (walk->is_shown) {
+        hold(walk, rule, endpoint, declared_in);
+        return 1;
+    }
+    rules = walk->r ? rlx_dynamic_rules(walk->r, rule, &n) : NULL;
     for (int i = 0; i < n; i++) {
         hold(walk, &rules[walk->goes_before ? n - 1 - i : i], endpoint,
              declared_in);
@@ -220,28 +226,46 @@ static void visit_sections(walk_t *walk, const rlx_chain_t *chain)
     }
 }
 
-/** The long way. */
-static void walk_all(request_rec *r, const rlx_server_t *sv,
-                     const rlx_dir_t *dir, const rlx_chain_t *chain,
-                     int method, apr_pool_t *p, rlx_plan_t *plan)
+/** Walk through the sections, then the lists of the server. */
+static void walk_through(walk_t *walk, const rlx_server_t *sv,
+                         const rlx_chain_t *chain)
 {
-    walk_t walk = { plan, NULL, p, r, method, dir, 0, 1, 1, 0, 0 };
+    rlx_plan_t *plan = walk->plan;
 
     plan->holdings = NULL;
     plan->n = 0;
     plan->exempt = plan->has_meta = 0;
     plan->endpoint = NULL;
     plan->usual = NULL;
-    walk.room = length(sv->defaults) + length(sv->application);
-    visit_sections(&walk, chain);
-    walk.goes_before = 1;
-    if (sv->defaults && walk.defaults_hold
+    walk->room = length(sv->defaults) + length(sv->application);
+    visit_sections(walk, chain);
+    walk->goes_before = 1;
+    if (sv->defaults && walk->defaults_hold
         && !(plan->exempt & RLX_EXEMPT_DEFAULT)) {
-        hold_all(&walk, sv->defaults, plan->endpoint, NULL);
+        hold_all(walk, sv->defaults, plan->endpoint, NULL);
     }
     if (sv->application && !(plan->exempt & RLX_EXEMPT_APPLICATION)) {
-        hold_all(&walk, sv->application, plan->endpoint, NULL);
+        hold_all(walk, sv->application, plan->endpoint, NULL);
     }
+}
+
+/** The long way. */
+static void walk_all(request_rec *r, const rlx_server_t *sv,
+                     const rlx_dir_t *dir, const rlx_chain_t *chain,
+                     int method, apr_pool_t *p, rlx_plan_t *plan)
+{
+    walk_t walk = { plan, NULL, p, r, method, dir, 0, 1, 1, 0, 0, 0 };
+
+    walk_through(&walk, sv, chain);
+}
+
+void rlx_resolve_shown(apr_pool_t *p, const rlx_server_t *sv,
+                       const rlx_chain_t *chain, int method,
+                       rlx_plan_t *plan)
+{
+    walk_t walk = { plan, NULL, p, NULL, method, NULL, 0, 1, 1, 0, 1, 0 };
+
+    walk_through(&walk, sv, chain);
 }
 
 /** Most requests meet one section that speaks of limits, or none. */
@@ -310,7 +334,7 @@ static int has_dynamic(const apr_array_header_t *rules)
 static walk_t walk_list(request_rec *r, const apr_array_header_t *rules,
                         int method, apr_pool_t *p, rlx_plan_t *plan)
 {
-    walk_t walk = { plan, NULL, p, r, method, NULL, 0, 1, 1, 0,
+    walk_t walk = { plan, NULL, p, r, method, NULL, 0, 1, 1, 0, 0,
                     length(rules) };
 
     memset(plan, 0, sizeof(*plan));

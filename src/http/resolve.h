@@ -70,6 +70,16 @@ void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
                  int method, rlx_plan_t *plan);
 
 /**
+ * The same for no request at all: what would hold where these sections are
+ * met. A limit that is an expression stands there itself, as if it gave limits.
+ * @param p     for memory
+ * @param chain innermost first; may be NULL. None of .htaccess
+ */
+void rlx_resolve_shown(apr_pool_t *p, const rlx_server_t *sv,
+                       const rlx_chain_t *chain, int method,
+                       rlx_plan_t *plan);
+
+/**
  * Collect the meta limits of a server and of the limits that hold, none of
  * which rlx_resolve() collects.
  * @param limits what rlx_resolve() has collected

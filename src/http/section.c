@@ -65,7 +65,7 @@ static const ap_directive_t *condition_of(const ap_directive_t *otherwise)
     return d ? found : NULL;
 }
 
-static const char *text_of(const ap_directive_t *d, apr_pool_t *p)
+const char *rlx_section_text(const ap_directive_t *d, apr_pool_t *p)
 {
     const ap_directive_t *condition = is_section(d, "Else") ? condition_of(d)
                                                             : NULL;
@@ -98,7 +98,7 @@ static const char *name_here(const cmd_parms *cmd)
         if (is_section(s, "VirtualHost")) {
             continue;
         }
-        text = text_of(s, cmd->pool);
+        text = rlx_section_text(s, cmd->pool);
         name = name ? apr_pstrcat(cmd->pool, text, ", ", name, NULL) : text;
     }
     if (rlx_in_htaccess(cmd)) {
@@ -168,6 +168,7 @@ rlx_section_t *rlx_section_here(const cmd_parms *cmd, rlx_dir_t *dir,
     section->settings = dir;
     section->is_htaccess = rlx_in_htaccess(cmd);
     d = d->parent && !section->is_htaccess ? d->parent : d;
+    section->directive = section->is_htaccess ? NULL : d;
     section->file = d->filename;
     section->line = d->line_num;
     made->chain.section = section;

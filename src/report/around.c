@@ -1,0 +1,240 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * Warnings that come of other modules' directives: what makes limits count
+ * the wrong client, or keeps requests from them.
+ */
+
+#include "report/conf.h"
+#include "report/warnings.h"
+
+#include "http_core.h"
+#include "apr_strings.h"
+
+/** What matters of one server's directives; NULL: there is none. */
+typedef struct facts_t {
+    server_rec *s;
+    const ap_directive_t *client_header;
+    const ap_directive_t *trusted_proxy;
+    const ap_directive_t *cache;
+    /** CacheQuickHandler; its value is what counts. */
+    const ap_directive_t *quick;
+    /** ap_directive_t *: ProxyPass outside of sections. */
+    apr_array_header_t *proxied;
+    /** Something beside DocumentRoot says where files are. */
+    const ap_directive_t *alias;
+} facts_t;
+
+/** What is told about all servers: facts_t. */
+typedef struct gathering_t {
+    apr_array_header_t *all;
+} gathering_t;
+
+static facts_t *facts_of(const gathering_t *gathering, const server_rec *s)
+{
+    for (int i = 0; i < gathering->all->nelts; i++) {
+        facts_t *facts = &APR_ARRAY_IDX(gathering->all, i, facts_t);
+
+        if (facts->s == s) {
+            return facts;
+        }
+    }
+    return NULL;
+}
+
+static int begins(const ap_directive_t *d, const char *with)
+{
+    return !ap_cstr_casecmpn(d->directive, with, strlen(with));
+}
+
+/** Not 0 if a directive stands in a section other than <VirtualHost>. */
+static int is_in_section(const ap_directive_t *d)
+{
+    return d->parent && !rlx_conf_is(d->parent, "<VirtualHost");
+}
+
+static void take(void *baton, const ap_directive_t *d, server_rec *s)
+{
+    gathering_t *gathering = baton;
+    facts_t *facts = is_in_section(d) ? NULL : facts_of(gathering, s);
+
+    if (!facts) {
+        return;
+    }
+    if (rlx_conf_is(d, "RemoteIPHeader")) {
+        facts->client_header = d;
+    }
+    else if (begins(d, "RemoteIPInternalProxy")
+             || begins(d, "RemoteIPTrustedProxy")) {
+        facts->trusted_proxy = d;
+    }
+    else if (rlx_conf_is(d, "CacheEnable")) {
+        facts->cache = d;
+    }
+    else if (rlx_conf_is(d, "CacheQuickHandler")) {
+        facts->quick = d;
+    }
+    else if (rlx_conf_is(d, "ProxyPass")) {
+        APR_ARRAY_PUSH(facts->proxied, const ap_directive_t *) = d;
+    }
+    else if (begins(d, "Alias") || begins(d, "ScriptAlias")) {
+        facts->alias = d;
+    }
+}
+
+static void gather(apr_pool_t *p, server_rec *main_server,
+                   gathering_t *gathering)
+{
+    gathering->all = apr_array_make(p, 4, sizeof(facts_t));
+    for (server_rec *s = main_server; s; s = s->next) {
+        facts_t *facts = apr_array_push(gathering->all);
+
+        memset(facts, 0, sizeof(*facts));
+        facts->s = s;
+        facts->proxied = apr_array_make(p, 2, sizeof(void *));
+    }
+    rlx_conf_walk(main_server, take, gathering);
+}
+
+/** Not 0 if any limit is set in a server, or where it inherits from. */
+static int has_limits(const rlx_server_t *sv)
+{
+    if (sv->defaults || sv->application) {
+        return 1;
+    }
+    for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
+        if (APR_ARRAY_IDX(sv->sections, i, rlx_section_t *)->rules->nelts) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void warn_at(apr_array_header_t *warnings, const ap_directive_t *d,
+                    const char *text, const char *mend)
+{
+    rlx_warnings_add(warnings, d->filename, d->line_num, text, mend);
+}
+
+/** Anybody may say who he is. */
+static void check_client(apr_array_header_t *warnings, const facts_t *facts,
+                         const facts_t *main_facts)
+{
+    const ap_directive_t *header = facts->client_header
+                                   ? facts->client_header
+                                   : main_facts->client_header;
+
+    if (header && !facts->trusted_proxy && !main_facts->trusted_proxy) {
+        warn_at(warnings, header, apr_psprintf(
+            warnings->pool, "RemoteIPHeader %s without RemoteIPInternalProxy "
+            "or RemoteIPTrustedProxy believes everybody: whoever sends that "
+            "field with another address each time meets no limit",
+            header->args),
+            "name the proxies that may set it: RemoteIPInternalProxy "
+            "10.0.0.5, say");
+    }
+}
+
+/** What is cached is served before limits are looked at. */
+static void check_cache(apr_array_header_t *warnings, const facts_t *facts,
+                        const facts_t *main_facts)
+{
+    const ap_directive_t *cache = facts->cache ? facts->cache
+                                               : main_facts->cache;
+    const ap_directive_t *quick = facts->quick ? facts->quick
+                                               : main_facts->quick;
+
+    if (cache && (!quick || ap_cstr_casecmp(quick->args, "off"))) {
+        warn_at(warnings, cache, apr_psprintf(
+            warnings->pool, "CacheEnable %s serves what it has before any "
+            "section is known, and so past all limits", cache->args),
+            "CacheQuickHandler Off, unless cached answers are meant to be "
+            "free");
+    }
+}
+
+/** Where the files of a proxied path would be; NULL: nowhere that is known. */
+static const char *shadowed_by(apr_pool_t *p, const facts_t *facts,
+                               const ap_directive_t *pass)
+{
+    const core_server_config *core = ap_get_core_module_config(
+        facts->s->module_config);
+    const char *args = pass->args;
+    const char *path = ap_getword_conf(p, &args);
+    const char *root = core->ap_document_root;
+
+    if (path[0] != '/' || *args == '!' || !root) {
+        return NULL;
+    }
+    /* All of it, unless something is left out. */
+    if (!path[1] && (facts->alias || facts->proxied->nelts > 1)) {
+        return NULL;
+    }
+    return ap_make_full_path(p, root, path + 1);
+}
+
+/** Not 0 if all of a directory lies below a path. */
+static int is_within(const char *directory, const char *path)
+{
+    apr_size_t len = strlen(path);
+
+    while (len && path[len - 1] == '/') {
+        len--;
+    }
+    return !strncmp(directory, path, len)
+           && (!directory[len] || directory[len] == '/');
+}
+
+/** Limits in <Directory> for what mod_proxy serves: it asks no directory. */
+static void check_proxied(apr_array_header_t *warnings, const facts_t *facts,
+                          const ap_directive_t *pass)
+{
+    const rlx_server_t *sv = rlx_server_of(facts->s);
+    apr_pool_t *p = warnings->pool;
+    const char *files = shadowed_by(p, facts, pass);
+
+    for (int i = 0; files && sv->sections && i < sv->sections->nelts; i++) {
+        const rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
+                                                     rlx_section_t *);
+        const char *args = section->directive->args;
+
+        if (!section->rules->nelts
+            || !rlx_conf_is(section->directive, "<Directory")) {
+            continue;
+        }
+        args = ap_getword(p, &args, '>');
+        if (is_within(ap_getword_conf(p, &args), files)) {
+            rlx_warnings_add(warnings, section->file, section->line,
+                             apr_psprintf(
+                p, "the limits of <%s> never hold: ProxyPass %s (%s:%d) serves "
+                "that path from elsewhere, and no directory is asked",
+                section->name, pass->args, pass->filename, pass->line_num),
+                "put them into a <Location> of that path");
+        }
+    }
+}
+
+void rlx_warnings_around(apr_array_header_t *warnings,
+                         server_rec *main_server)
+{
+    gathering_t gathering;
+    const facts_t *main_facts;
+    int in_main = has_limits(rlx_server_of(main_server));
+
+    gather(warnings->pool, main_server, &gathering);
+    main_facts = facts_of(&gathering, main_server);
+    for (int i = 0; i < gathering.all->nelts; i++) {
+        const facts_t *facts = &APR_ARRAY_IDX(gathering.all, i, facts_t);
+
+        if (!in_main && !has_limits(rlx_server_of(facts->s))) {
+            continue;
+        }
+        check_client(warnings, facts, main_facts);
+        check_cache(warnings, facts, main_facts);
+        for (int j = 0; j < facts->proxied->nelts; j++) {
+            check_proxied(warnings, facts,
+                          APR_ARRAY_IDX(facts->proxied, j,
+                                        const ap_directive_t *));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * All that is reported.
+ */
+
+#include "report/snapshot.h"
+
+#include "apr_time.h"
+
+#include "http/digits.h"
+
+/** Servers in file order; httpd lists virtual hosts backwards. */
+static void make_trees(rlx_snapshot_t *snapshot)
+{
+    apr_pool_t *p = snapshot->p;
+    server_rec *main_server = snapshot->main_server;
+    int n = 1;
+    rlx_tree_t **at;
+
+    for (server_rec *s = main_server->next; s; s = s->next) {
+        n++;
+    }
+    snapshot->trees = apr_array_make(p, n, sizeof(rlx_tree_t *));
+    snapshot->trees->nelts = n;
+    at = (rlx_tree_t **)snapshot->trees->elts;
+    at[0] = rlx_tree_make(p, main_server, main_server);
+    for (server_rec *s = main_server->next; s; s = s->next) {
+        at[--n] = rlx_tree_make(p, main_server, s);
+    }
+}
+
+static rlx_storage_view_t *view_of(rlx_snapshot_t *snapshot,
+                                   const rlx_store_t *store)
+{
+    rlx_storage_view_t *view;
+
+    for (int i = 0; i < snapshot->storages->nelts; i++) {
+        view = &APR_ARRAY_IDX(snapshot->storages, i, rlx_storage_view_t);
+        if (view->store == store) {
+            return view;
+        }
+    }
+    view = apr_array_push(snapshot->storages);
+    memset(view, 0, sizeof(*view));
+    view->store = store;
+    view->uri = store->shown_uri;
+    view->kind = store->scheme;
+    view->servers = apr_array_make(snapshot->p, 2, sizeof(char *));
+    return view;
+}
+
+/** What a storage says of itself. */
+static void ask(rlx_snapshot_t *snapshot, rlx_storage_view_t *view)
+{
+    const rlx_store_t *store = view->store;
+
+    view->was_asked = 1;
+    view->status = store->provider->figures(store->instance, snapshot->now,
+                                            &view->figures, snapshot->p);
+    view->retry_sec = rlx_seconds_up(rlx_store_retry_at(store, snapshot->now)
+                                     - snapshot->now);
+}
+
+static void find_storages(rlx_snapshot_t *snapshot, int is_served)
+{
+    snapshot->storages = apr_array_make(snapshot->p, 2,
+                                        sizeof(rlx_storage_view_t));
+    for (int i = 0; i < snapshot->trees->nelts; i++) {
+        const rlx_server_t *sv = APR_ARRAY_IDX(snapshot->trees, i,
+                                               rlx_tree_t *)->sv;
+
+        APR_ARRAY_PUSH(view_of(snapshot, sv->store)->servers, const char *)
+            = sv->name;
+        if (sv->local) {
+            view_of(snapshot, sv->local);
+        }
+    }
+    for (int i = 0; is_served && i < snapshot->storages->nelts; i++) {
+        ask(snapshot, &APR_ARRAY_IDX(snapshot->storages, i,
+                                     rlx_storage_view_t));
+    }
+}
+
+rlx_snapshot_t *rlx_snapshot_make(apr_pool_t *p, server_rec *main_server,
+                                  int is_served)
+{
+    rlx_snapshot_t *snapshot = apr_pcalloc(p, sizeof(*snapshot));
+
+    snapshot->p = p;
+    snapshot->main_server = main_server;
+    snapshot->now = apr_time_now();
+    snapshot->settings = rlx_conf_settings(p, main_server);
+    make_trees(snapshot);
+    find_storages(snapshot, is_served);
+    snapshot->warnings = rlx_warnings_make(p, main_server);
+    return snapshot;
+}

@@ -1,0 +1,59 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  snapshot.h
+ * @brief All that is reported, as of one instant: every renderer walks the
+ *        same.
+ */
+
+#ifndef RLX_REPORT_SNAPSHOT_H
+#define RLX_REPORT_SNAPSHOT_H
+
+#include "report/conf.h"
+#include "report/tree.h"
+#include "report/view.h"
+#include "report/warnings.h"
+
+/** A storage. */
+typedef struct rlx_storage_view_t {
+    const rlx_store_t *store;
+    /** Secrets masked. */
+    const char *uri;
+    /** The scheme. */
+    const char *kind;
+    /** Names of the servers that count there, const char *. */
+    apr_array_header_t *servers;
+    /** Not 0: `figures` are there, and `status` says whether they could be
+     *  had. */
+    int was_asked;
+    apr_status_t status;
+    rlx_storage_figures_t figures;
+    /** Seconds until it is asked again; 0: it is not known not to answer. */
+    apr_int64_t retry_sec;
+} rlx_storage_view_t;
+
+/** What is reported. */
+typedef struct rlx_snapshot_t {
+    apr_pool_t *p;
+    server_rec *main_server;
+    /** Wall clock. */
+    rlx_usec_t now;
+    /** rlx_setting_t */
+    apr_array_header_t *settings;
+    /** rlx_tree_t *: the main server, virtual hosts in file order. */
+    apr_array_header_t *trees;
+    /** rlx_storage_view_t, that of the main server first. */
+    apr_array_header_t *storages;
+    /** rlx_warning_t */
+    apr_array_header_t *warnings;
+} rlx_snapshot_t;
+
+/**
+ * Look at everything.
+ * @param p         for all of it
+ * @param is_served not 0: requests are served, and storages may be asked
+ */
+rlx_snapshot_t *rlx_snapshot_make(apr_pool_t *p, server_rec *main_server,
+                                  int is_served);
+
+#endif /* RLX_REPORT_SNAPSHOT_H */
