@@ -58,7 +58,9 @@ static void add_list(rlx_limit_view_t *view, const char *name,
 
 static const char *name_of_method(apr_pool_t *p, int number)
 {
-    return number == RLX_METHOD_HEAD ? "HEAD" : ap_method_name_of(p, number);
+    /* To httpd GET and HEAD have one number, and it gives either name. */
+    return number == RLX_METHOD_HEAD ? "HEAD"
+           : number == M_GET ? "GET" : ap_method_name_of(p, number);
 }
 
 static apr_array_header_t *names_of_methods(apr_pool_t *p, apr_int64_t bits)
