@@ -11,7 +11,20 @@
 #include "report/out.h"
 #include "report/snapshot.h"
 
-/** For a terminal. */
+/** For a terminal. Where something was asked (?path=, ?key=) that is answered
+ *  alone. */
 void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+
+/** For programs: docs/status.schema.json. */
+void rlx_render_json(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+
+/** A page for a browser. */
+void rlx_render_html(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+
+/** Metrics in the text format of Prometheus. */
+void rlx_render_prometheus(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+
+/** Metrics as OpenMetrics has them. */
+void rlx_render_openmetrics(rlx_out_t *out, const rlx_snapshot_t *snapshot);
 
 #endif /* RLX_REPORT_RENDER_H */

@@ -90,6 +90,7 @@ rlx_snapshot_t *rlx_snapshot_make(apr_pool_t *p, server_rec *main_server,
     snapshot->p = p;
     snapshot->main_server = main_server;
     snapshot->now = apr_time_now();
+    snapshot->is_served = is_served;
     snapshot->settings = rlx_conf_settings(p, main_server);
     make_trees(snapshot);
     find_storages(snapshot, is_served);

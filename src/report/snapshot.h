@@ -14,6 +14,9 @@
 #include "report/view.h"
 #include "report/warnings.h"
 
+/** The module's version. */
+#define RLX_VERSION "1.0.0-dev"
+
 /** A storage. */
 typedef struct rlx_storage_view_t {
     const rlx_store_t *store;
@@ -46,6 +49,20 @@ typedef struct rlx_snapshot_t {
     apr_array_header_t *storages;
     /** rlx_warning_t */
     apr_array_header_t *warnings;
+    /** Not 0: requests are served: figures (http/figures.h) and storages have
+     *  something to say. */
+    int is_served;
+    /** The answers to ?path= and ?key=; NULL: not asked. */
+    const struct rlx_path_view_t *path;
+    const struct rlx_key_view_t *key;
+    /** Of the page: not 0 where it may clear counters; seconds after which it
+     *  asks for itself again, 0: never; what its Content-Security-Policy
+     *  calls its own styles and scripts; a sentence about what was done just
+     *  now, NULL: nothing was. */
+    int may_clear;
+    int refresh_sec;
+    const char *nonce;
+    const char *notice;
 } rlx_snapshot_t;
 
 /**

@@ -148,6 +148,7 @@ static void look(apr_pool_t *p, const rlx_rule_t *rule,
                       || rule->kind == RLX_RULE_SHARED;
 
     memset(view, 0, sizeof(*view));
+    view->rule = rule;
     view->is_dynamic = rule->dynamic != NULL;
     view->limit = rule->dynamic ? rlx_dynamic_text(rule->dynamic)
                                 : rule->limit[0].text;

@@ -29,6 +29,8 @@ typedef struct rlx_option_view_t {
 /** A limit. All text may hold what some configuration holds: it is to be
  *  escaped. */
 typedef struct rlx_limit_view_t {
+    /** What it is a view of. */
+    const rlx_rule_t *rule;
     /** Canonical, or the expression that gives it. */
     const char *limit;
     /** Not 0: it is an expression, and count and window are not known. */

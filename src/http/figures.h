@@ -1,0 +1,82 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/**
+ * @file  figures.h
+ * @brief What became of requests since the start, over all children and
+ *        graceful restarts.
+ *
+ * Noted without a lock, in memory that the children share: a number that is
+ * read while others are noted may be one behind another. All functions are safe in any thread.
+ */
+
+#ifndef RLX_HTTP_FIGURES_H
+#define RLX_HTTP_FIGURES_H
+
+#include "http/request.h"
+
+/** What became of requests. */
+typedef struct rlx_fates_t {
+    /** Those that limits were looked at for, or would have been but for an
+     *  exemption. Of one limit: the requests that it was looked at for, or
+     *  would have been but for its exempt_when=. The sum of the others. */
+    apr_uint64_t seen;
+    apr_uint64_t allowed;
+    apr_uint64_t refused;
+    apr_uint64_t exempt;
+    /** There was no room, and they passed: dry_run= and DryRun. */
+    apr_uint64_t dry_run;
+    /** The storage could not answer, whatever they got then. */
+    apr_uint64_t errors;
+} rlx_fates_t;
+
+/** What a limit that only tries would do. */
+typedef struct rlx_trial_t {
+    /** Different keys that it was looked at for, and those that it would
+     *  have refused at least once. */
+    apr_uint64_t keys;
+    apr_uint64_t keys_refused;
+    /** Not 0: every key was watched; else a fair sample, and the two are
+     *  estimates. */
+    int is_exact;
+    /** Keys that were watched. */
+    apr_uint32_t sample;
+    /** The lowest count that would have refused no more than 1 % of the keys,
+     *  and no more than 0.1 %, at some time. 0: too few keys to tell. */
+    apr_uint64_t count_1_percent;
+    apr_uint64_t count_01_percent;
+} rlx_trial_t;
+
+/** A key that was often refused. */
+typedef struct rlx_refused_key_t {
+    /** As RateLimitKeyDisplay says that it is shown. Escape it. */
+    const char *key;
+    /** The server's name. */
+    const char *server;
+    /** The limit that refused it last: canonical text, and its name or NULL. */
+    const char *limit;
+    const char *name;
+    /** Refusals: at least refused - over, at most refused. */
+    apr_uint64_t refused;
+    apr_uint64_t over;
+    /** When it was refused last, wall clock. */
+    rlx_usec_t last_at;
+} rlx_refused_key_t;
+
+/** When counting began, wall clock; 0: nothing is counted here. */
+rlx_usec_t rlx_figures_since(void);
+
+/** What became of all requests. */
+void rlx_figures_totals(rlx_fates_t *fates);
+
+/** What became of the requests that a limit was looked at for.
+ *  @return 0 if nothing is known of it; `fates` is all 0 then */
+int rlx_figures_of(const rlx_rule_t *rule, rlx_fates_t *fates);
+
+/** What is known of a limit that only tries, or is tried by DryRun.
+ *  @return 0 if nothing is */
+int rlx_figures_trial(const rlx_rule_t *rule, rlx_trial_t *trial);
+
+/** The keys that were refused most, the most first: rlx_refused_key_t. */
+apr_array_header_t *rlx_figures_top_refused(apr_pool_t *p);
+
+#endif /* RLX_HTTP_FIGURES_H */

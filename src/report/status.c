@@ -1,0 +1,186 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * The handler limiter-status: what is asked for, and in which form. A form is
+ * a line in a table and a renderer.
+ */
+
+#include "report/status.h"
+
+#include "apr_strings.h"
+
+#include "http_main.h"
+#include "http_protocol.h"
+#include "util_script.h"
+
+#include "core/accept.h"
+#include "report/control.h"
+#include "report/key.h"
+#include "report/path.h"
+#include "report/render.h"
+
+/** The longest that a page may be told to wait before it asks again. */
+#define REFRESH_SEC_MAX 3600
+
+/** A form. */
+typedef struct form_t {
+    /** For ?format=; NULL: by Accept alone. */
+    const char *name;
+    /** For Accept. */
+    const char *media_type;
+    const char *content_type;
+    void (*render)(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+} form_t;
+
+/* The first is for clients that take anything, as curl does. */
+static const form_t forms[] = {
+    { "text", "text/plain", "text/plain; charset=utf-8", rlx_render_text },
+    { "html", "text/html", "text/html; charset=utf-8", rlx_render_html },
+    { "json", "application/json", "application/json", rlx_render_json },
+    { NULL, "application/openmetrics-text",
+      "application/openmetrics-text; version=1.0.0; charset=utf-8",
+      rlx_render_openmetrics },
+    { "prometheus", NULL, "text/plain; version=0.0.4; charset=utf-8",
+      rlx_render_prometheus }
+};
+
+#define FORMS ((int)(sizeof(forms) / sizeof(forms[0])))
+
+static const form_t *form_by_name(const char *name)
+{
+    for (int i = 0; i < FORMS; i++) {
+        if (forms[i].name && !strcmp(forms[i].name, name)) {
+            return &forms[i];
+        }
+    }
+    return NULL;
+}
+
+/** The form that Accept wants most; the first where it wants none. */
+static const form_t *form_by_accept(request_rec *r)
+{
+    const char *types[FORMS + 1];
+    int n = 0, best;
+
+    while (n < FORMS && forms[n].media_type) {
+        types[n] = forms[n].media_type;
+        n++;
+    }
+    types[n] = NULL;
+    best = rlx_accept_choose(apr_table_get(r->headers_in, "Accept"), types);
+    return &forms[best > 0 ? best : 0];
+}
+
+/** Answer with one sentence, in place of what was asked for. */
+static int complain(request_rec *r, int status, const char *sentence)
+{
+    r->status = status;
+    ap_set_content_type(r, "text/plain; charset=utf-8");
+    ap_rprintf(r, "%s\n", sentence);
+    return OK;
+}
+
+/** What is never cached, framed, or taken for something else. */
+static void set_fields(request_rec *r)
+{
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_mergen(r->headers_out, "Vary", "Accept");
+}
+
+/** What a page may load and do: nothing but what is in it. */
+static void set_policy(request_rec *r, rlx_snapshot_t *snapshot)
+{
+    unsigned char bytes[12];
+    char *nonce = apr_palloc(r->pool, 2 * sizeof(bytes) + 1);
+
+    if (apr_generate_random_bytes(bytes, sizeof(bytes)) != APR_SUCCESS) {
+        memset(bytes, 0, sizeof(bytes));
+    }
+    ap_bin2hex(bytes, sizeof(bytes), nonce);
+    snapshot->nonce = nonce;
+    apr_table_setn(r->headers_out, "Content-Security-Policy",
+                   apr_pstrcat(r->pool, "default-src 'none'; style-src 'nonce-",
+                               nonce, "'; script-src 'nonce-", nonce,
+                               "'; connect-src 'self'; form-action 'self'; "
+                               "base-uri 'none'; frame-ancestors 'none'",
+                               NULL));
+    apr_table_setn(r->headers_out, "X-Frame-Options", "DENY");
+    apr_table_setn(r->headers_out, "Referrer-Policy", "same-origin");
+}
+
+/** Look up what the query asks for. */
+static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
+{
+    rlx_snapshot_t *snapshot = rlx_snapshot_make(r->pool, ap_server_conf, 1);
+    rlx_path_question_t question = { apr_table_get(args, "path"),
+                                     apr_table_get(args, "method"),
+                                     apr_table_get(args, "server") };
+    const char *key = apr_table_get(args, "key");
+    const char *refresh = apr_table_get(args, "refresh");
+
+    if (question.path && question.path[0]) {
+        snapshot->path = rlx_path_explain(r, &question);
+    }
+    if (key && key[0]) {
+        snapshot->key = rlx_key_look(snapshot, key);
+    }
+    if (refresh) {
+        int sec = atoi(refresh);
+
+        snapshot->refresh_sec = sec < 0 ? 0 : sec > REFRESH_SEC_MAX
+                                              ? REFRESH_SEC_MAX : sec;
+    }
+    snapshot->may_clear = rlx_control_is_on(r);
+    snapshot->notice = rlx_control_notice(r, args);
+    return snapshot;
+}
+
+static int show(request_rec *r, const apr_table_t *args, const form_t *form)
+{
+    rlx_out_t out = { r, NULL, NULL };
+    rlx_snapshot_t *snapshot;
+
+    ap_set_content_type(r, form->content_type);
+    if (r->header_only) {
+        return OK;
+    }
+    snapshot = look(r, args);
+    if (form->render == rlx_render_html) {
+        set_policy(r, snapshot);
+    }
+    apr_pool_create(&out.scratch, r->pool);
+    apr_pool_tag(out.scratch, "rlx_status");
+    form->render(&out, snapshot);
+    return OK;
+}
+
+int rlx_status_handler(request_rec *r)
+{
+    const form_t *form;
+    apr_table_t *args;
+    const char *name;
+
+    if (!r->handler || strcmp(r->handler, "limiter-status")) {
+        return DECLINED;
+    }
+    r->allowed = (AP_METHOD_BIT << M_GET) | (AP_METHOD_BIT << M_POST);
+    if (r->method_number != M_GET && r->method_number != M_POST) {
+        return HTTP_METHOD_NOT_ALLOWED;
+    }
+    set_fields(r);
+    ap_args_to_table(r, &args);
+    name = apr_table_get(args, "format");
+    form = name ? form_by_name(name) : form_by_accept(r);
+    if (!form) {
+        return complain(r, HTTP_BAD_REQUEST,
+                        "format= is one of html, json, text and prometheus");
+    }
+    name = apr_table_get(args, "path");
+    if (name && name[0] && name[0] != '/') {
+        return complain(r, HTTP_BAD_REQUEST,
+                        "path= is a path of this server, and begins with /");
+    }
+    return r->method_number == M_POST ? rlx_control_post(r, form->name)
+                                      : show(r, args, form);
+}
