@@ -66,7 +66,8 @@ static const char *logged(request_rec *r, const char *text)
 }
 
 /** One line for each refusal. The client comes first, before anything that
- *  it sent: fail2ban can be sure of it there. */
+ *  it sent: fail2ban can be sure of it there. What a .htaccess file refuses is
+ *  told apart: its owner should not have anybody banned from the server. */
 static void log_breach(request_rec *r, const rlx_decision_t *breached,
                        const char *what)
 {
@@ -74,7 +75,8 @@ static void log_breach(request_rec *r, const rlx_decision_t *breached,
         return;
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, RLXNO(0001)
-                  "%s: client %s limit \"%s\" key \"%s\" scope \"%s\"", what,
+                  "%s%s: client %s limit \"%s\" key \"%s\" scope \"%s\"", what,
+                  breached->rule->is_htaccess ? " (.htaccess)" : "",
                   r->useragent_ip ? r->useragent_ip : "-",
                   breached->rule->options->name
                   ? breached->rule->options->name : breached->limit->text,

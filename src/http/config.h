@@ -177,6 +177,8 @@ typedef struct rlx_rule_t {
     /** Where the directive stands; "" for another module's limit. */
     const char *file;
     int line;
+    /** Not 0: that is a .htaccess file. */
+    int is_htaccess;
 } rlx_rule_t;
 
 /** Not 0 if a rule has one counter over the server that declares it. */

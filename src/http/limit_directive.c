@@ -35,6 +35,7 @@ static rlx_rule_t *make_rule(const cmd_parms *cmd, rlx_rule_e kind,
     rule->owner = rlx_server_of(cmd->server);
     rule->file = cmd->directive->filename;
     rule->line = cmd->directive->line_num;
+    rule->is_htaccess = rlx_in_htaccess(cmd);
     if (limit) {
         rlx_rule_set_limit(rule, limit);
     }
