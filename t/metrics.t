@@ -238,6 +238,28 @@ END
 is(scalar(grep { /^ratelimit_trial/ } map { $_->[0] } RateLimit::Metrics->of($quick)->series), 0,
    'no trial, no series of it');
 
+### The dashboard
+
+my $text = slurp('conf.d/grafana-dashboard.json');
+my $board = eval { JSON::PP->new->utf8->decode($text) };
+ok($board, 'the dashboard is JSON') or diag $@;
+ok($board->{uid} && $board->{title} && $board->{schemaVersion} >= 30, 'and one for Grafana');
+ok(!defined $board->{id}, 'of no instance');
+my %ids;
+my @exprs;
+for my $panel (@{ $board->{panels} }) {
+    $ids{ $panel->{id} }++;
+    next if $panel->{type} eq 'row';
+    is($panel->{datasource}{uid}, '${datasource}', "$panel->{title}: asks what is chosen");
+    ok(length $panel->{description}, 'is explained');
+    push @exprs, map { $_->{expr} } @{ $panel->{targets} };
+    my $g = $panel->{gridPos};
+    cmp_ok($g->{x} + $g->{w}, '<=', 24, 'fits');
+}
+is_deeply([grep { $_ > 1 } values %ids], [], 'panels have ids of their own');
+my @variables = @{ $board->{templating}{list} };
+is((grep { $_->{name} eq 'datasource' } @variables)[0]{type}, 'datasource', 'a variable for that');
+
 ### A real Prometheus
 
 {
@@ -255,6 +277,11 @@ is(scalar(grep { /^ratelimit_trial/ } map { $_->[0] } RateLimit::Metrics->of($qu
     is($got->[0]{unit}, 'seconds', 'with units, which OpenMetrics alone has');
     $got = $p->ask('targets/metadata', metric => 'ratelimit_requests');
     is($got->[0]{type}, 'counter', 'and types');
+    for my $expr (@exprs) {
+        my $asked = $expr =~ s/\$(instance|server)\b/.*/gr =~ s/\$__(?:rate_interval|range)\b/1m/gr;
+        is($p->complaint($asked), '', "the dashboard may ask: $expr");
+    }
+    isnt($p->complaint('topk('), '', 'what is wrong would be found');
     is($p->log, '', 'without complaints');
     $p->stop;
 }
@@ -285,7 +312,7 @@ for my $name ($m->names) {
 unlike(join(' ', map { keys %{ $_->{labels} } } values %documented), qr/key|client|path|user/,
        'no label is of a key');
 
-### The dashboard
+### What the dashboard asks for is there
 
 # Metrics and labels of an expression.
 sub used {
@@ -297,25 +324,6 @@ sub used {
                   map { /(\w+)/g } $plain =~ /\b(?:by|without|on|ignoring|group_left)\s*\(([^)]*)\)/g);
     return (\@names, \@labels);
 }
-my $text = slurp('conf.d/grafana-dashboard.json');
-my $board = eval { JSON::PP->new->utf8->decode($text) };
-ok($board, 'the dashboard is JSON') or diag $@;
-ok($board->{uid} && $board->{title} && $board->{schemaVersion} >= 30, 'and one for Grafana');
-ok(!defined $board->{id}, 'of no instance');
-my %ids;
-my @exprs;
-for my $panel (@{ $board->{panels} }) {
-    $ids{ $panel->{id} }++;
-    next if $panel->{type} eq 'row';
-    is($panel->{datasource}{uid}, '${datasource}', "$panel->{title}: asks what is chosen");
-    ok(length $panel->{description}, 'is explained');
-    push @exprs, map { $_->{expr} } @{ $panel->{targets} };
-    my $g = $panel->{gridPos};
-    cmp_ok($g->{x} + $g->{w}, '<=', 24, 'fits');
-}
-is_deeply([grep { $_ > 1 } values %ids], [], 'panels have ids of their own');
-my @variables = @{ $board->{templating}{list} };
-is((grep { $_->{name} eq 'datasource' } @variables)[0]{type}, 'datasource', 'a variable for that');
 push @exprs, map { ref $_->{query} ? $_->{query}{query} =~ /label_values\((.*), \w+\)/ : () }
     @variables;
 my %promised = (instance => 1, job => 1);

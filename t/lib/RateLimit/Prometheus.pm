@@ -68,6 +68,15 @@ sub ask {
     return [];
 }
 
+# What its API says against a query; "" if it takes it.
+sub complaint {
+    my ($self, $query) = @_;
+    my $http = HTTP::Tiny->new(timeout => 5);
+    my $r = $http->get("http://127.0.0.1:$self->{port}/api/v1/query?"
+                       . $http->www_form_urlencode({ query => $query }));
+    return $r->{success} ? '' : $r->{content};
+}
+
 sub log {
     my ($self) = @_;
     open my $fh, '<', "$self->{dir}/log" or return '';
