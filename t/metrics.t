@@ -339,8 +339,12 @@ my %shown = map { $_ => 1 } map { @{ (used($_))[0] } } @exprs;
 is(scalar(grep { !$shown{$_} } qw(ratelimit_requests_total ratelimit_limit_requests_total
     ratelimit_storage_up ratelimit_storage_counters ratelimit_storage_evictions_total
     ratelimit_trial_keys_refused ratelimit_trial_quota)), 0, 'it shows what matters');
-for ($manual =~ /^```text\n(.*?)^```/ms) {
+my $alerts = 'conf.d/prometheus-alerts.yml';
+for ($manual =~ /^```text\n(.*?)^```/ms, slurp($alerts)) {
     my ($names) = used($_);
-    is_deeply([grep { !$documented{$_} } @$names], [], 'the examples of the manual, too');
+    cmp_ok(scalar @$names, '>', 3, 'examples of the manual; alerts');
+    is_deeply([grep { !$documented{$_} } @$names], [], 'ask for what is there');
 }
+my $said = qx(promtool check rules $alerts 2>&1);
+is($?, 0, 'promtool takes the alerts') or diag $said;
 done_testing;
