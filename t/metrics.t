@@ -1,6 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
-# sanitized: no
 #
 # limiter-status as metrics: promtool and a real Prometheus take them, no series
 # comes twice whatever a configuration holds, what is not known is not said, and
@@ -66,6 +65,58 @@ cmp_ok(scalar @{ RateLimit::Metrics->read(
     "# HELP a b\n# TYPE a gauge\na{b=\"c\"} 1\na{b=\"c\"} 1\na{b=\"\"\"} 1\na{b=\"c\",} 1\n"
 )->wrong }, '==', 3, 'and so does this test');
 
+### A server with three virtual hosts, many sections, hostile text; a Prometheus takes
+### some seconds until it asks it
+
+my $sections = join '', map { <<"END" } 1 .. 30;
+<Location "/s$_">
+    RateLimit "$_ per minute, 1000 per day"
+    RateLimitShared "5 per second" scope=all
+</Location>
+END
+my $conf = <<'END' . $status . <<'END';
+RateLimitApplication "1000 per minute"
+RateLimitDefault "100 per minute" meta="3 per hour"
+RateLimitMeta "30 per hour" name=strikes
+RateLimitMeta "3 per hour"
+END
+<Location "/twin">
+    RateLimit "5 per minute" methods=GET
+    RateLimit "5 per minute" methods=POST
+    RateLimit "5 per minute" methods=PUT name=put
+</Location>
+<Location "/again">
+    RateLimit "7 per minute"
+</Location>
+<Location "/again">
+    RateLimit "7 per minute"
+    <If "%{QUERY_STRING} == 'a\"b'">
+        RateLimit "7 per minute"
+    </If>
+</Location>
+<Location "/dynamic">
+    RateLimit "%{req:X-Limit}" cost=%{req:X-Cost}
+</Location>
+<Location "/<script>alert('}')</script>,x=1">
+    RateLimit "6 per minute" error_message="\"} 1"
+</Location>
+<LocationMatch "^/\d+\\n\"(?<x>[^\"]+)\"">
+    RateLimit "6 per minute"
+</LocationMatch>
+END
+$conf .= "<Location \"/\xff\">\nRateLimit 8/minute\n</Location>\n"
+       . "<Location \"/\xfe\">\nRateLimit 8/minute\n</Location>\n"
+       . "<Location \"/\xc3\xa9\e[2J\x7f\t\">\nRateLimit 8/minute\n</Location>\n"
+       . $sections;
+for my $n (1 .. 3) {
+    my $own = $n == 3 ? qq(RateLimitDefault "9 per hour"\nRateLimitFallback "2 per hour"\n)
+                      : '';
+    $conf .= "<VirtualHost 127.0.0.1:\@PORT$n\@>\n"
+           . ($n == 2 ? '' : "ServerName v$n.test\n") . "$own$sections</VirtualHost>\n";
+}
+my $many = RateLimit::Httpd->start(conf => $conf);
+my $p = RateLimit::Prometheus->start($many->port, '/limiter-status');
+
 ### The quick start
 
 my $quick = RateLimit::Httpd->start(conf => slurp('conf.d/quickstart.conf') . $status);
@@ -126,54 +177,8 @@ my $quick = RateLimit::Httpd->start(conf => slurp('conf.d/quickstart.conf') . $s
 
 ### Three virtual hosts, many sections, hostile text
 
-my $sections = join '', map { <<"END" } 1 .. 30;
-<Location "/s$_">
-    RateLimit "$_ per minute, 1000 per day"
-    RateLimitShared "5 per second" scope=all
-</Location>
-END
-my $conf = <<'END' . $status . <<'END';
-RateLimitApplication "1000 per minute"
-RateLimitDefault "100 per minute" meta="3 per hour"
-RateLimitMeta "30 per hour" name=strikes
-RateLimitMeta "3 per hour"
-END
-<Location "/twin">
-    RateLimit "5 per minute" methods=GET
-    RateLimit "5 per minute" methods=POST
-    RateLimit "5 per minute" methods=PUT name=put
-</Location>
-<Location "/again">
-    RateLimit "7 per minute"
-</Location>
-<Location "/again">
-    RateLimit "7 per minute"
-    <If "%{QUERY_STRING} == 'a\"b'">
-        RateLimit "7 per minute"
-    </If>
-</Location>
-<Location "/dynamic">
-    RateLimit "%{req:X-Limit}" cost=%{req:X-Cost}
-</Location>
-<Location "/<script>alert('}')</script>,x=1">
-    RateLimit "6 per minute" error_message="\"} 1"
-</Location>
-<LocationMatch "^/\d+\\n\"(?<x>[^\"]+)\"">
-    RateLimit "6 per minute"
-</LocationMatch>
-END
-$conf .= "<Location \"/\xff\">\nRateLimit 8/minute\n</Location>\n"
-       . "<Location \"/\xfe\">\nRateLimit 8/minute\n</Location>\n"
-       . "<Location \"/\xc3\xa9\e[2J\x7f\t\">\nRateLimit 8/minute\n</Location>\n"
-       . $sections;
-for my $n (1 .. 3) {
-    my $own = $n == 3 ? qq(RateLimitDefault "9 per hour"\nRateLimitFallback "2 per hour"\n)
-                      : '';
-    $conf .= "<VirtualHost 127.0.0.1:\@PORT$n\@>\n"
-           . ($n == 2 ? '' : "ServerName v$n.test\n") . "$own$sections</VirtualHost>\n";
-}
 {
-    my $h = RateLimit::Httpd->start(conf => $conf);
+    my $h = $many;
     my $m = sound('many', $h);
     is(scalar(my @all = $m->series('ratelimit_limit_info')),
        5 + 3 + 3 + 1 + 2 + 3 + 30 * 3 + 3 * 30 * 3 + 2, 'every limit once');
@@ -263,8 +268,7 @@ is((grep { $_->{name} eq 'datasource' } @variables)[0]{type}, 'datasource', 'a v
 ### A real Prometheus
 
 {
-    my $h = RateLimit::Httpd->start(conf => $conf);
-    my $p = RateLimit::Prometheus->start($h->port, '/limiter-status');
+    my $h = $many;
     my $up = $p->ask('query', query => 'up == 1');
     is(scalar @$up, 1, 'Prometheus scrapes it')
         or diag explain($p->ask('targets')), $p->log;
