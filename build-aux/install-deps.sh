@@ -31,7 +31,7 @@ libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver
 g++                  gcc-c++            have c++
 libhiredis-dev       hiredis-devel      [ -e /usr/include/hiredis/hiredis.h ]
 redis-server         redis              have redis-server
-prometheus           prometheus         have prometheus && have promtool
+prometheus           golang-github-prometheus  have prometheus && have promtool
 fail2ban             fail2ban-server    have fail2ban-regex
 '
 have() { command -v "$1" >/dev/null 2>&1; }

@@ -75,7 +75,9 @@ static void take(writing_t *w, const rlx_tree_t *tree, const rlx_node_t *node,
 }
 
 /** Take limits, each with its own meta limits behind it. A virtual host sees
- *  those of the main server too, which are that one's. */
+ *  those of the main server too, which are that one's. Those of .htaccess
+ *  files are left out: who writes these would make series without end, and
+ *  each child knows only the files that it has read. */
 static void take_all(writing_t *w, const rlx_tree_t *tree,
                      const rlx_node_t *node, const apr_array_header_t *rules)
 {
@@ -83,7 +85,7 @@ static void take_all(writing_t *w, const rlx_tree_t *tree,
         const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
         const apr_array_header_t *meta = rule->options->meta;
 
-        if (rule->owner != tree->sv) {
+        if (rule->owner != tree->sv || rule->is_htaccess) {
             continue;
         }
         take(w, tree, node, rule);
