@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "http_core.h"
+#include "http_main.h"
 #include "http_protocol.h"
 #include "apr_optional_hooks.h"
 #include "mod_status.h"
