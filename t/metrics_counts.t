@@ -20,7 +20,9 @@ my $status = <<'END';
 </Location>
 END
 my $start = 1_800_000_000;
-my $h = RateLimit::Httpd->start(faketime => $start, conf => $status . <<'END');
+my $h = RateLimit::Httpd->start(faketime => $start, modules => ['ratelimit_use'],
+    files => { 'customer/.htaccess' => qq(RateLimit "0 per day" name=theirs\n), 'customer/x' => '' },
+    conf => $status . <<'END');
 <Location "/a">
     RateLimit "3 per day"
     RateLimit "1000 per day" name=second
@@ -45,6 +47,12 @@ my $h = RateLimit::Httpd->start(faketime => $start, conf => $status . <<'END');
 <Location "/meta">
     RateLimit "1 per day" meta="2 per day"
 </Location>
+<Location "/u">
+    SetHandler ratelimit-use
+</Location>
+<Directory "@DOCROOT@">
+    AllowOverride Limit
+</Directory>
 <VirtualHost 127.0.0.1:@PORT2@>
     ServerName two.test
     RateLimitDefault "2 per day"
@@ -144,6 +152,21 @@ look();
 is(in_section('/meta', source => 'own'), '1 allowed 2 refused',
    'two are refused by the limit, and the meta limit looks on');
 is(in_section('/meta', source => 'own-meta'), '3 allowed 2 refused', 'then it refuses');
+
+### Limits that are in no configuration
+
+is(scalar(grep { ($_->[1]{source} // '') eq 'module' } $m->series), 0,
+   'no other module has limits');
+requests(3, '/u?limits=2/minute&scope=e&key=k', '192.0.2.1');
+look();
+is(of(source => 'module'), '2 allowed 1 refused', 'limits of other modules are one line');
+my $refused = $m->value('ratelimit_requests_total', result => 'refused');
+requests(2, '/customer/x', '192.0.2.1');
+look();
+is(scalar(grep { ($_->[1]{name} // '') eq 'theirs' } $m->series), 0,
+   'limits of .htaccess files have no series');
+is($m->value('ratelimit_requests_total', result => 'refused'), $refused + 2,
+   'but are in the total');
 
 ### Over restarts, and in the other form
 

@@ -205,15 +205,21 @@ static void put_limit(writing_t *w)
     }
 }
 
+/** Limits of other modules are in no configuration; they are one line. */
 static void put_limit_requests(writing_t *w)
 {
+    rlx_fates_t fates;
+
     for (int i = 0; i < w->limits->nelts; i++) {
         const limit_t *limit = &APR_ARRAY_IDX(w->limits, i, limit_t);
-        rlx_fates_t fates;
 
         if (rlx_figures_of(limit->view.rule, &fates)) {
             put_fates(w, limit->labels, &fates);
         }
+    }
+    rlx_figures_of_modules(&fates);
+    if (fates.seen) {
+        put_fates(w, rlx_label(w->p, "", "source", "module"), &fates);
     }
 }
 
