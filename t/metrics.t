@@ -218,7 +218,7 @@ my $quick = RateLimit::Httpd->start(conf => slurp('conf.d/quickstart.conf') . $s
 
 {
     my $h = RateLimit::Httpd->start(modules => ['proxy'], conf => $status . <<'END');
-<Directory "@DOCROOT@">
+<Directory "/srv">
     RateLimit 1/day
     <Files "*.html">
         RateLimit 2/day
