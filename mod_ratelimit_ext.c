@@ -24,6 +24,7 @@
 #include "http/refusal.h"
 #include "http/settle.h"
 #include "report/dump.h"
+#include "report/server_status.h"
 #include "report/status.h"
 
 /* What an expression may look at has been set by then (mod_env runs in the
@@ -78,6 +79,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
     ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(rlx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    rlx_server_status_register();
     rlx_api_register();
     rlx_key_register(p);
     rlx_headers_register(p);

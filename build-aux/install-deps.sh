@@ -31,6 +31,8 @@ libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver
 g++                  gcc-c++            have c++
 libhiredis-dev       hiredis-devel      [ -e /usr/include/hiredis/hiredis.h ]
 redis-server         redis              have redis-server
+prometheus           golang-github-prometheus  have prometheus && have promtool
+fail2ban             fail2ban-server    have fail2ban-regex
 '
 have() { command -v "$1" >/dev/null 2>&1; }
 has_driver() {
@@ -71,12 +73,12 @@ refuse() {
 }
 
 # No server may be started on this machine by the installation: Debian starts
-# what it installs. A policy that is already there stands; ours knows apache2
-# redis and memcached alone and goes away again. $1: the word to become root with, or nothing.
+# what it installs. A policy that is already there stands; ours knows those of
+# the lists above alone and goes away again. $1: the word to become root with, or nothing.
 policy=/usr/sbin/policy-rc.d
 forbid_start() {
     [ -e $policy ] && return
-    printf '#!/bin/sh\ncase $1 in apache*|redis*|memcached*) exit 101 ;; esac\nexit 0\n' \
+    printf '#!/bin/sh\ncase $1 in apache*|redis*|memcached*|prometheus*|fail2ban*) exit 101 ;; esac\nexit 0\n' \
         | $root tee $policy >/dev/null && $root chmod 755 $policy || return
     trap '$root rm -f $policy' EXIT
 }

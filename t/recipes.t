@@ -576,6 +576,16 @@ is(scalar(grep { m{shop:.*\|\Q$visitor\E$} } map { $_->names } @memcached), 1,
 $_->kill for @memcached;
 is(get(31, '/api', from($visitor)), '30x200 1x429', 'memcached: and without it, here');
 
+### Watched
+
+serve('monitoring');
+is(get(700, '/limiter-status?format=prometheus', from('192.0.2.10')), '700x200',
+   'monitoring: Prometheus, as often as it likes');
+is(get(1, '/limiter-status', from('192.0.2.11')), '1x403', 'monitoring: nobody else');
+is(get(601, '/x', from('192.0.2.12')), '600x404 1x429', 'monitoring: a limit');
+like($h->error_log, qr/RLX0001: refused: client 192\.0\.2\.12 limit /,
+     'monitoring: has a line for fail2ban');
+
 ### And none is left out
 
 my @all = map { m{([^/]+)\.conf$} } glob "$recipes/*.conf";

@@ -14,6 +14,7 @@
 #include "http_protocol.h"
 
 #include "http/counter.h"
+#include "http/fate.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/manner.h"
@@ -66,7 +67,8 @@ static const char *logged(request_rec *r, const char *text)
 }
 
 /** One line for each refusal. The client comes first, before anything that
- *  it sent: fail2ban can be sure of it there. */
+ *  it sent: fail2ban can be sure of it there. What a .htaccess file refuses is
+ *  told apart: its owner should not have anybody banned from the server. */
 static void log_breach(request_rec *r, const rlx_decision_t *breached,
                        const char *what)
 {
@@ -74,7 +76,8 @@ static void log_breach(request_rec *r, const rlx_decision_t *breached,
         return;
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, RLXNO(0001)
-                  "%s: client %s limit \"%s\" key \"%s\" scope \"%s\"", what,
+                  "%s%s: client %s limit \"%s\" key \"%s\" scope \"%s\"", what,
+                  breached->rule->is_htaccess ? " (.htaccess)" : "",
                   r->useragent_ip ? r->useragent_ip : "-",
                   breached->rule->options->name
                   ? breached->rule->options->name : breached->limit->text,
@@ -136,6 +139,7 @@ int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
     rlx_breach_word_status(r, request->status);
     choose_body(r, request);
     rlx_headers_refuse(r, request);
+    rlx_fate_refused(r, request, breached);
     log_breach(r, breached, "refused");
     rlx_outcome_tell_breach(r, request);
     return request->status;

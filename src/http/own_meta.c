@@ -133,6 +133,7 @@ const char *rlx_own_meta_make(const cmd_parms *cmd, rlx_rule_e kind,
     like->owner = rlx_server_of(cmd->server);
     like->file = cmd->directive->filename;
     like->line = cmd->directive->line_num;
+    like->is_htaccess = rlx_in_htaccess(cmd);
     rules = apr_array_make(cmd->pool, 2, sizeof(rlx_rule_t *));
     error = ap_strstr_c(options->meta_text, "%{")
             ? add_dynamic(cmd, like, rules) : add_fixed(cmd, like, rules);

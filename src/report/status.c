@@ -56,9 +56,11 @@ static const form_t *form_by_name(const char *name)
     return NULL;
 }
 
-/** The form that Accept wants most; the first where it wants none. */
+/** The form that Accept wants most; the first where it wants none. A scraper
+ *  that knows no OpenMetrics wants plain text, and says of which kind. */
 static const form_t *form_by_accept(request_rec *r)
 {
+    const char *accept = apr_table_get(r->headers_in, "Accept");
     const char *types[FORMS + 1];
     int n = 0, best;
 
@@ -67,7 +69,10 @@ static const form_t *form_by_accept(request_rec *r)
         n++;
     }
     types[n] = NULL;
-    best = rlx_accept_choose(apr_table_get(r->headers_in, "Accept"), types);
+    best = rlx_accept_choose(accept, types);
+    if (best == 0 && accept && strstr(accept, "version=0.0.4")) {
+        return form_by_name("prometheus");
+    }
     return &forms[best > 0 ? best : 0];
 }
 
