@@ -93,3 +93,12 @@ void rlx_out_html(rlx_out_t *out, const char *text)
     }
     apr_pool_clear(out->scratch);
 }
+
+void rlx_out_time(rlx_out_t *out, apr_time_t at)
+{
+    apr_time_exp_t t;
+
+    apr_time_exp_gmt(&t, at);
+    rlx_out_print(out, "%04d-%02d-%02d %02d:%02d:%02d UTC", t.tm_year + 1900,
+                  t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec);
+}

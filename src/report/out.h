@@ -36,4 +36,7 @@ void rlx_out_text(rlx_out_t *out, const char *text);
  *  quotes. */
 void rlx_out_html(rlx_out_t *out, const char *text);
 
+/** Write a wall-clock time for people, "2026-11-28 14:53:58 UTC". */
+void rlx_out_time(rlx_out_t *out, apr_time_t at);
+
 #endif /* RLX_REPORT_OUT_H */

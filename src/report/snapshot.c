@@ -54,8 +54,14 @@ static rlx_storage_view_t *view_of(rlx_snapshot_t *snapshot,
 static void ask(rlx_snapshot_t *snapshot, rlx_storage_view_t *view)
 {
     const rlx_store_t *store = view->store;
+    rlx_store_health_t *health;
 
     view->was_asked = 1;
+    if (store->health) {
+        health = apr_palloc(snapshot->p, sizeof(*health));
+        store->health(store->instance, health);
+        view->health = health;
+    }
     view->status = store->provider->figures(store->instance, snapshot->now,
                                             &view->figures, snapshot->p);
     view->retry_sec = rlx_seconds_up(rlx_store_retry_at(store, snapshot->now)

@@ -33,6 +33,8 @@ typedef struct rlx_storage_view_t {
     rlx_storage_figures_t figures;
     /** Seconds until it is asked again; 0: it is not known not to answer. */
     apr_int64_t retry_sec;
+    /** How it has been doing; NULL: not asked, or it always answers. */
+    const rlx_store_health_t *health;
 } rlx_storage_view_t;
 
 /** What is reported. */

@@ -10,6 +10,7 @@
 #include "apr_strings.h"
 
 #include "report/text_figures.h"
+#include "report/text_storage.h"
 
 /** Begin a line. */
 static void indent(rlx_out_t *out, int depth)
@@ -176,50 +177,6 @@ static void render_tree(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     render_nodes(out, 2, snapshot, tree, tree->sections);
 }
 
-static void render_figures(rlx_out_t *out, const rlx_snapshot_t *snapshot,
-                           const rlx_storage_view_t *view)
-{
-    const rlx_storage_figures_t *figures = &view->figures;
-
-    if (!view->was_asked) {
-        return;
-    }
-    if (view->status != APR_SUCCESS || !figures->healthy || view->retry_sec) {
-        rlx_out_put(out, "    does not answer");
-        if (view->retry_sec) {
-            rlx_out_print(out, "; asked again in %" APR_INT64_T_FMT " s",
-                          view->retry_sec);
-        }
-        rlx_out_put(out, "\n");
-    }
-    if (view->status != APR_SUCCESS) {
-        return;
-    }
-    line(out, 2, "state", figures->state ? figures->state : "unknown");
-    rlx_out_print(out, "    counters: %" APR_UINT64_T_FMT " of %"
-                  APR_UINT64_T_FMT "\n    size: %" APR_UINT64_T_FMT
-                  " bytes\n    evictions: %" APR_UINT64_T_FMT "\n",
-                  figures->keys_used, figures->keys_max, figures->size_bytes,
-                  figures->evictions);
-}
-
-static void render_storages(rlx_out_t *out, const rlx_snapshot_t *snapshot)
-{
-    rlx_out_put(out, "\nStorage\n");
-    for (int i = 0; i < snapshot->storages->nelts; i++) {
-        const rlx_storage_view_t *view = &APR_ARRAY_IDX(
-            snapshot->storages, i, rlx_storage_view_t);
-
-        indent(out, 1);
-        rlx_out_text(out, view->uri);
-        rlx_out_put(out, "\n");
-        line(out, 2, "for", view->servers->nelts
-             ? rlx_view_join(snapshot->p, view->servers, ", ")
-             : "RateLimitStorageFailure fallback");
-        render_figures(out, snapshot, view);
-    }
-}
-
 static void render_warnings(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 {
     rlx_out_put(out, snapshot->warnings->nelts ? "\nWarnings\n"
@@ -246,7 +203,7 @@ void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
         render_tree(out, snapshot, APR_ARRAY_IDX(snapshot->trees, i,
                                                  rlx_tree_t *));
     }
-    render_storages(out, snapshot);
+    rlx_text_storages(out, snapshot);
     render_warnings(out, snapshot);
     if (snapshot->is_served) {
         rlx_text_figures(out, snapshot);

@@ -2,8 +2,8 @@
 
 /*
  * The guard of a storage that may fail. Each call that requests make goes by
- * the breaker, which stands in a small segment of shared memory; calls that
- * an administrator makes (forgetting, figures) are let through.
+ * the breaker, which stands in a small segment of shared memory, and is timed;
+ * calls that an administrator makes (forgetting, figures) are let through.
  */
 
 #include "store/guard.h"
@@ -12,11 +12,19 @@
 #include <apr_strings.h>
 
 #include "core/breaker.h"
+#include "core/latency.h"
+#include "store/clock.h"
+
+/** What all children share. */
+typedef struct shared_t {
+    rlx_breaker_t breaker;
+    rlx_latency_t latency;
+} shared_t;
 
 /** What is kept over graceful restarts. */
 typedef struct segment_t {
     apr_shm_t *shm;
-    rlx_breaker_t *breaker;
+    shared_t *shared;
 } segment_t;
 
 struct rlx_storage_t {
@@ -30,6 +38,7 @@ struct rlx_storage_t {
     apr_pool_t *pool;
     /** Shared by all children; NULL before open(). */
     rlx_breaker_t *breaker;
+    rlx_latency_t *latency;
     /** Not 0: the storage could not be made ready in this child. */
     int is_lost;
     /** The guard as a provider. */
@@ -44,13 +53,16 @@ static const char *guard_refuses(const rlx_storage_t *guard,
 
 static apr_status_t guard_open(rlx_storage_t *guard)
 {
+    /* The size is of the name: another build of the module may be loaded by
+     * a restart. */
     segment_t *segment = guard->env->retain(
-        apr_pstrcat(guard->pool, "rlx-guard-", guard->name, NULL),
+        apr_psprintf(guard->pool, "rlx-guard-%u-%s",
+                     (unsigned int)sizeof(shared_t), guard->name),
         sizeof(*segment));
 
     if (!segment->shm) {
         apr_status_t status = apr_shm_create(&segment->shm,
-                                             sizeof(rlx_breaker_t), NULL,
+                                             sizeof(shared_t), NULL,
                                              guard->env->process_pool);
 
         if (status != APR_SUCCESS) {
@@ -62,10 +74,11 @@ static apr_status_t guard_open(rlx_storage_t *guard)
             segment->shm = NULL;
             return status;
         }
-        segment->breaker = apr_shm_baseaddr_get(segment->shm);
-        memset(segment->breaker, 0, sizeof(*segment->breaker));
+        segment->shared = apr_shm_baseaddr_get(segment->shm);
+        memset(segment->shared, 0, sizeof(*segment->shared));
     }
-    guard->breaker = segment->breaker;
+    guard->breaker = &segment->shared->breaker;
+    guard->latency = &segment->shared->latency;
     return guard->provider->open(guard->instance);
 }
 
@@ -88,21 +101,35 @@ static void tell(const rlx_storage_t *guard, rlx_store_state_e state,
     }
 }
 
-/** Not 0 if the storage may be asked now. */
-static int may_ask(rlx_storage_t *guard, rlx_usec_t now,
-                   rlx_breaker_ticket_t *ticket)
+/** A call on its way. */
+typedef struct call_t {
+    rlx_breaker_ticket_t ticket;
+    /** Wall clock. */
+    rlx_usec_t now;
+    /** Monotonic. */
+    rlx_usec_t begun;
+} call_t;
+
+/** Not 0 if the storage may be asked now, and then the call begins. */
+static int may_ask(rlx_storage_t *guard, rlx_usec_t now, call_t *call)
 {
-    return !guard->is_lost && rlx_breaker_may_ask(guard->breaker, now, ticket);
+    if (guard->is_lost
+        || !rlx_breaker_may_ask(guard->breaker, now, &call->ticket)) {
+        return 0;
+    }
+    call->now = now;
+    call->begun = rlx_monotonic_usec();
+    return 1;
 }
 
 /** It did not answer. */
 static __attribute__((noinline)) void
-note_failure(rlx_storage_t *guard, rlx_breaker_ticket_t ticket, rlx_usec_t now,
-             apr_status_t status, apr_pool_t *ptemp)
+note_failure(rlx_storage_t *guard, const call_t *call, apr_status_t status,
+             apr_pool_t *ptemp)
 {
     const rlx_storage_provider_t *provider = guard->provider;
-    rlx_breaker_change_e changed = rlx_breaker_failed(guard->breaker, ticket,
-                                                      now);
+    rlx_breaker_change_e changed = rlx_breaker_failed(guard->breaker,
+                                                      call->ticket, call->now);
 
     if (changed != RLX_BREAKER_SAME) {
         tell(guard, changed == RLX_BREAKER_OPENED ? RLX_STORE_DOWN
@@ -110,23 +137,24 @@ note_failure(rlx_storage_t *guard, rlx_breaker_ticket_t ticket, rlx_usec_t now,
              status,
              provider->trouble ? provider->trouble(guard->instance, ptemp)
                                : NULL,
-             rlx_breaker_retry_at(guard->breaker, now) - now);
+             rlx_breaker_retry_at(guard->breaker, call->now) - call->now);
     }
 }
 
 /** Keep in mind how a call went. A storage of many servers that cannot answer
  *  this call, though it can others, is no storage that is down. */
-static apr_status_t note(rlx_storage_t *guard, rlx_breaker_ticket_t ticket,
-                         rlx_usec_t now, apr_status_t status,
-                         apr_pool_t *ptemp)
+static apr_status_t note(rlx_storage_t *guard, const call_t *call,
+                         apr_status_t status, apr_pool_t *ptemp)
 {
     rlx_usec_t down_usec;
 
+    rlx_latency_note(guard->latency,
+                     (uint64_t)(rlx_monotonic_usec() - call->begun));
     if (status != APR_SUCCESS && status != APR_EAGAIN) {
-        note_failure(guard, ticket, now, status, ptemp);
+        note_failure(guard, call, status, ptemp);
     }
-    else if (rlx_breaker_answered(guard->breaker, ticket, now, &down_usec)
-             == RLX_BREAKER_CLOSED) {
+    else if (rlx_breaker_answered(guard->breaker, call->ticket, call->now,
+                                  &down_usec) == RLX_BREAKER_CLOSED) {
         tell(guard, RLX_STORE_UP, APR_SUCCESS, NULL, down_usec);
     }
     return status;
@@ -137,12 +165,12 @@ static apr_status_t guard_decide(rlx_storage_t *guard, rlx_charge_e mode,
                                  rlx_usec_t now, rlx_verdict_t *verdicts,
                                  apr_pool_t *ptemp)
 {
-    rlx_breaker_ticket_t ticket;
+    call_t call;
 
-    if (!may_ask(guard, now, &ticket)) {
+    if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, ticket, now,
+    return note(guard, &call,
                 guard->provider->decide(guard->instance, mode, counters, n,
                                         now, verdicts, ptemp), ptemp);
 }
@@ -152,12 +180,12 @@ static apr_status_t guard_look(rlx_storage_t *guard,
                                rlx_usec_t now, rlx_verdict_t *verdicts,
                                apr_pool_t *ptemp)
 {
-    rlx_breaker_ticket_t ticket;
+    call_t call;
 
-    if (!may_ask(guard, now, &ticket)) {
+    if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, ticket, now,
+    return note(guard, &call,
                 guard->provider->look(guard->instance, counters, n, now,
                                       verdicts, ptemp), ptemp);
 }
@@ -167,12 +195,12 @@ static apr_status_t guard_give_back(rlx_storage_t *guard,
                                     rlx_usec_t charged_at, rlx_usec_t now,
                                     apr_pool_t *ptemp)
 {
-    rlx_breaker_ticket_t ticket;
+    call_t call;
 
-    if (!may_ask(guard, now, &ticket)) {
+    if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, ticket, now,
+    return note(guard, &call,
                 guard->provider->give_back(guard->instance, counters, n,
                                            charged_at, now, ptemp), ptemp);
 }
@@ -219,6 +247,18 @@ static rlx_usec_t guard_retry_at(const rlx_storage_t *guard, rlx_usec_t now)
     return rlx_breaker_retry_at(guard->breaker, now);
 }
 
+static void guard_health(const rlx_storage_t *guard,
+                         rlx_store_health_t *health)
+{
+    rlx_usec_t down_since = rlx_breaker_down_since(guard->breaker);
+
+    health->is_down = guard->is_lost || down_since;
+    health->since = down_since ? down_since
+                               : rlx_breaker_up_since(guard->breaker);
+    health->failures = rlx_breaker_failures(guard->breaker);
+    rlx_latency_read(guard->latency, &health->latency);
+}
+
 /** No URI leads to it, so create() is never called. */
 static const rlx_storage_provider_t guard_provider = {
     .refuses = guard_refuses,
@@ -251,4 +291,5 @@ void rlx_guard_put(rlx_store_t *store, const char *name,
     store->provider = &guard->own;
     store->instance = guard;
     store->retry_at = guard_retry_at;
+    store->health = guard_health;
 }

@@ -225,8 +225,11 @@ static apr_status_t open_breakers(rlx_storage_t *store)
     if (store->n_servers == 1) {
         return APR_SUCCESS;
     }
-    shm = store->env->retain(apr_pstrcat(store->pool, "rlx-servers-",
-                                         store->uri, NULL), sizeof(*shm));
+    /* The size is of the name: another build of the module may be loaded by
+     * a restart. */
+    shm = store->env->retain(apr_psprintf(store->pool, "rlx-servers-%u-%s",
+                                          (unsigned int)bytes, store->uri),
+                             sizeof(*shm));
     if (!*shm) {
         apr_status_t status = apr_shm_create(shm, bytes, NULL,
                                              store->env->process_pool);

@@ -24,8 +24,12 @@ apr_status_t rlx_redis_shared_open(rlx_redis_shared_t **shared,
                                    const rlx_storage_env_t *env,
                                    apr_pool_t *pconf)
 {
+    /* The size is of the name: another build of the module may be loaded by
+     * a restart. */
     segment_t *segment = env->retain(
-        apr_pstrcat(pconf, "rlx-redis-", uri, NULL), sizeof(*segment));
+        apr_psprintf(pconf, "rlx-redis-%u-%s",
+                     (unsigned int)sizeof(rlx_redis_shared_t), uri),
+        sizeof(*segment));
 
     if (!segment->shm) {
         apr_status_t status = apr_shm_create(&segment->shm,

@@ -13,6 +13,8 @@
 
 #include "ratelimit_storage.h"
 
+#include "core/latency.h"
+
 /** The storage where RateLimitStorage is not set. */
 #define RLX_STORE_DEFAULT_URI "shm://"
 
@@ -20,6 +22,19 @@
  *  answer, and its size. */
 #define RLX_STORE_LOCAL_URI  "shm://fallback"
 #define RLX_STORE_LOCAL_SIZE "8M"
+
+/** How a storage that may fail has been doing, over all children and graceful
+ *  restarts. */
+typedef struct rlx_store_health_t {
+    /** Since when it does not answer, or answers again, wall clock; 0: it has
+     *  not failed since the start. */
+    rlx_usec_t since;
+    int is_down;
+    /** How often it stopped answering. */
+    uint64_t failures;
+    /** How long requests waited for it, a call each. */
+    rlx_latency_t latency;
+} rlx_store_health_t;
 
 /** A storage that is in use: provider and instance. */
 typedef struct rlx_store_t {
@@ -32,6 +47,8 @@ typedef struct rlx_store_t {
     /** When a storage that does not answer is asked again; `now` if it is not
      *  known not to answer. NULL: it always answers. */
     rlx_usec_t (*retry_at)(const rlx_storage_t *instance, rlx_usec_t now);
+    /** How it has been doing. After open(). NULL: it always answers. */
+    void (*health)(const rlx_storage_t *instance, rlx_store_health_t *health);
 } rlx_store_t;
 
 /** What a storage's state changed to. */
