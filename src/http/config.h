@@ -309,6 +309,9 @@ struct rlx_server_t {
     /** rlx_section_t *: every section declared in this server's
      *  configuration (not .htaccess), in file order. Not inherited. */
     apr_array_header_t *sections;
+    /** What the report knows of this configuration, see report/snapshot.h; in
+     *  the main server alone, NULL before post_config. */
+    const struct rlx_known_t *known;
 };
 
 /** Hooks of the configuration vector; see http_config.h. */

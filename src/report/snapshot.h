@@ -35,20 +35,35 @@ typedef struct rlx_storage_view_t {
     apr_int64_t retry_sec;
 } rlx_storage_view_t;
 
+/** What of a report does not change while a configuration is in force. Threads
+ *  share it: nobody changes anything in it. */
+typedef struct rlx_known_t {
+    /** rlx_setting_t */
+    apr_array_header_t *settings;
+    /** rlx_tree_t *: the main server, virtual hosts in file order. */
+    apr_array_header_t *trees;
+    /** rlx_warning_t */
+    apr_array_header_t *warnings;
+} rlx_known_t;
+
+/**
+ * Work it out. After check_config.
+ * @param p for all of it
+ */
+const rlx_known_t *rlx_known_make(apr_pool_t *p, server_rec *main_server);
+
 /** What is reported. */
 typedef struct rlx_snapshot_t {
     apr_pool_t *p;
     server_rec *main_server;
     /** Wall clock. */
     rlx_usec_t now;
-    /** rlx_setting_t */
-    apr_array_header_t *settings;
-    /** rlx_tree_t *: the main server, virtual hosts in file order. */
-    apr_array_header_t *trees;
+    /** As in rlx_known_t, and as unchangeable. */
+    const apr_array_header_t *settings;
+    const apr_array_header_t *trees;
+    const apr_array_header_t *warnings;
     /** rlx_storage_view_t, that of the main server first. */
     apr_array_header_t *storages;
-    /** rlx_warning_t */
-    apr_array_header_t *warnings;
     /** Not 0: requests are served: figures (http/figures.h) and storages have
      *  something to say. */
     int is_served;
