@@ -204,7 +204,8 @@ extern const rlx_storage_provider_t rlx_redis_provider;
 /** The schemes of rlx_redis_provider; the last is NULL. */
 extern const char *const rlx_redis_schemes[];
 
-/** A URI with user and password replaced by ***; from p or the argument. */
+/** A URI with *** for user and password, and for what a query says but for
+ *  db=; from p or the argument. It need be no right one. */
 const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p);
 
 /**
