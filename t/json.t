@@ -295,6 +295,40 @@ ok($json->{path} && $json->{key} && $json->{servers}, 'all that was asked for, a
 is($json->{path}{path}, '/slow', 'the path');
 is($json->{key}{key}, '192.0.2.1', 'the key');
 
+### One view for all threads; another one after a restart; a handler of a .htaccess file
+
+$h = serve($handler . <<'END', files => { 'st/.htaccess' => "SetHandler limiter-status\n" });
+RateLimitDefault "5/minute"
+RateLimitRequestFilter "%{REQUEST_URI} =~ /status/"
+END
+$c = $h->client;
+is_deeply($c->parallel(8, 400, '/limiter-status?format=json&key=192.0.2.1'), { 200 => 400 },
+          'many at once');
+$json = status($c);
+is_deeply([ limits_of($json->{servers}[0]{default}) ], [ '5 per 1 minute [default]' ], 'before');
+$h->set_conf($handler . <<'END');
+RateLimitDefault "6/minute"
+RateLimitRequestFilter "%{REQUEST_URI} =~ /st/"
+<Directory "@DOCROOT@">
+    AllowOverride FileInfo
+</Directory>
+END
+$h->graceful;
+$c = $h->client;
+$json = status($c);
+is_deeply([ limits_of($json->{servers}[0]{default}) ], [ '6 per 1 minute [default]' ],
+          'after a graceful restart');
+$h->set_conf(<<'END');
+RateLimitDefault "7/minute"
+<Directory "@DOCROOT@">
+    AllowOverride FileInfo
+</Directory>
+END
+$h->graceful;
+my $file_json = JSON::PP->new->utf8->decode($h->client->get('/st/?format=json')->body);
+is_deeply([ limits_of($file_json->{servers}[0]{default}) ], [ '7 per 1 minute [default]' ],
+          'a handler of a .htaccess file');
+
 ### Nothing is shown that the schema does not know, nor the other way round
 
 sub slurp {
@@ -308,7 +342,7 @@ my %known = %{ $schema->{'$defs'}{limit}{properties} };
 delete @known{ @{ $schema->{'$defs'}{limit}{required} }, qw(from holds_for holds_for_all_but) };
 my %added = map { $_ => 1 } slurp('src/report/view.c') =~ /\badd_\w+\(view, "(\w+)"/g;
 is_deeply([ sort keys %known ], [ sort keys %added ], 'the options of a limit');
-is_deeply([ sort keys %$json ], [ sort keys %{ $schema->{properties} } ], 'the top level');
+is_deeply([ sort 'path', 'key', keys %$json ], [ sort keys %{ $schema->{properties} } ], 'the top level');
 
 ok(fits(), 'everything so far fits the schema');
 

@@ -48,7 +48,7 @@ static const apr_array_header_t *know(apr_pool_t *pconf, apr_pool_t *ptemp,
 
     rlx_conf_walk(main_server, look_for_handler, &has_handler);
     if (!has_handler) {
-        return rlx_warnings_make(ptemp, main_server);
+        return rlx_warnings_make(ptemp, main_server, NULL);
     }
     rlx_server_of(main_server)->known = rlx_known_make(pconf, main_server);
     return rlx_server_of(main_server)->known->warnings;

@@ -36,7 +36,7 @@ const rlx_known_t *rlx_known_make(apr_pool_t *p, server_rec *main_server)
 
     known->settings = rlx_conf_settings(p, main_server);
     known->trees = make_trees(p, main_server);
-    known->warnings = rlx_warnings_make(p, main_server);
+    known->warnings = rlx_warnings_make(p, main_server, known->trees);
     return known;
 }
 
