@@ -63,52 +63,61 @@ void rlx_json_limit_brief(rlx_json_t *json, const rlx_limit_view_t *view)
     rlx_json_text(json, "name", view->rule->options->name);
 }
 
-/** A list of limits where they are declared. */
-static void put_rules(rlx_json_t *json, const char *name,
-                      const rlx_snapshot_t *snapshot, const rlx_tree_t *tree,
-                      const rlx_node_t *node, const apr_array_header_t *rules)
-{
-    const rlx_dir_t *dir = node ? node->dir
-                           : rlx_dir_of(tree->sv->server->lookup_defaults);
+/** What is being written. */
+typedef struct writing_t {
+    rlx_json_t *json;
+    const rlx_tree_t *tree;
+    /** For one section or server at a time: there may be thousands. */
+    apr_pool_t *ptemp;
+} writing_t;
 
-    rlx_json_open_list(json, name);
+static void put_limit(rlx_json_t *json, const rlx_limit_view_t *view)
+{
+    rlx_json_open_object(json, NULL);
+    rlx_json_limit(json, view);
+    rlx_json_close(json);
+}
+
+/** A list of limits where they are declared.
+ *  @param section NULL: at server level */
+static void put_rules(const writing_t *to, const char *name,
+                      const rlx_dir_t *dir, const rlx_section_t *section,
+                      const apr_array_header_t *rules)
+{
+    rlx_json_open_list(to->json, name);
     for (int i = 0; rules && i < rules->nelts; i++) {
         rlx_limit_view_t view;
 
-        rlx_view_rule(snapshot->p, tree->sv, dir, node ? node->section : NULL,
+        rlx_view_rule(to->ptemp, to->tree->sv, dir, section,
                       APR_ARRAY_IDX(rules, i, rlx_rule_t *), &view);
-        rlx_json_open_object(json, NULL);
-        rlx_json_limit(json, &view);
-        rlx_json_close(json);
+        put_limit(to->json, &view);
     }
-    rlx_json_close(json);
+    rlx_json_close(to->json);
 }
 
 /** What holds.
  *  @param section where; NULL: where no section speaks of limits */
-static void put_effective(rlx_json_t *json, const rlx_snapshot_t *snapshot,
-                          const rlx_dir_t *dir, const rlx_section_t *section,
+static void put_effective(const writing_t *to, const rlx_dir_t *dir,
+                          const rlx_section_t *section,
                           const apr_array_header_t *effective)
 {
-    rlx_json_open_list(json, "effective");
+    rlx_json_open_list(to->json, "effective");
     for (int i = 0; i < effective->nelts; i++) {
         rlx_limit_view_t view;
 
-        rlx_view_effect(snapshot->p, dir, section,
+        rlx_view_effect(to->ptemp, dir, section,
                         &APR_ARRAY_IDX(effective, i, rlx_effect_t), &view);
-        rlx_json_open_object(json, NULL);
-        rlx_json_limit(json, &view);
-        rlx_json_close(json);
+        put_limit(to->json, &view);
     }
-    rlx_json_close(json);
+    rlx_json_close(to->json);
 }
 
 /** The members of a section but for those in it. */
-static void put_node(rlx_json_t *json, const rlx_snapshot_t *snapshot,
-                     const rlx_tree_t *tree, const rlx_node_t *node)
+static void put_node(const writing_t *to, const rlx_node_t *node)
 {
     const rlx_section_t *section = node->section;
-    apr_pool_t *p = snapshot->p;
+    rlx_json_t *json = to->json;
+    apr_pool_t *p = to->ptemp;
 
     rlx_json_text(json, "type", node->type);
     rlx_json_text(json, "path", node->path);
@@ -119,25 +128,25 @@ static void put_node(rlx_json_t *json, const rlx_snapshot_t *snapshot,
     rlx_json_text(json, "endpoint",
                   section->endpoint ? section->endpoint->text : NULL);
     rlx_json_text(json, "engine", rlx_view_engine(node->dir));
-    put_rules(json, "own", snapshot, tree, node, section->rules);
+    put_rules(to, "own", node->dir, section, section->rules);
     rlx_json_texts(json, "exempt", rlx_view_exempt(p, section->exempt));
     rlx_json_texts(json, "exempt_in_force", rlx_view_exempt(p, node->exempt));
-    put_effective(json, snapshot, node->dir, section, node->effective);
+    put_effective(to, node->dir, section, node->effective);
+    apr_pool_clear(p);
 }
 
-static void put_nodes(rlx_json_t *json, const rlx_snapshot_t *snapshot,
-                      const rlx_tree_t *tree, const apr_array_header_t *nodes)
+static void put_nodes(const writing_t *to, const apr_array_header_t *nodes)
 {
-    rlx_json_open_list(json, "sections");
+    rlx_json_open_list(to->json, "sections");
     for (int i = 0; nodes && i < nodes->nelts; i++) {
         const rlx_node_t *node = APR_ARRAY_IDX(nodes, i, rlx_node_t *);
 
-        rlx_json_open_object(json, NULL);
-        put_node(json, snapshot, tree, node);
-        put_nodes(json, snapshot, tree, node->inner);
-        rlx_json_close(json);
+        rlx_json_open_object(to->json, NULL);
+        put_node(to, node);
+        put_nodes(to, node->inner);
+        rlx_json_close(to->json);
     }
-    rlx_json_close(json);
+    rlx_json_close(to->json);
 }
 
 /** Where a virtual host begins; NULL: it is the main server. */
@@ -148,32 +157,38 @@ static const char *place_of(apr_pool_t *p, const server_rec *s)
            : NULL;
 }
 
-static void put_tree(rlx_json_t *json, const rlx_snapshot_t *snapshot,
-                     const rlx_tree_t *tree)
+static void put_server(const writing_t *to)
 {
-    const rlx_server_t *sv = tree->sv;
+    const rlx_server_t *sv = to->tree->sv;
     const rlx_dir_t *dir = rlx_dir_of(sv->server->lookup_defaults);
+    rlx_json_t *json = to->json;
 
     rlx_json_text(json, "name", sv->name);
-    rlx_json_text(json, "declared_at", place_of(snapshot->p, sv->server));
+    rlx_json_text(json, "declared_at", place_of(to->ptemp, sv->server));
     rlx_json_text(json, "storage", sv->store->shown_uri);
     rlx_json_text(json, "engine", rlx_view_engine(dir));
-    put_rules(json, "application", snapshot, tree, NULL, sv->application);
-    put_rules(json, "default", snapshot, tree, NULL, sv->defaults);
-    put_rules(json, "meta", snapshot, tree, NULL, sv->meta);
-    put_rules(json, "fallback", snapshot, tree, NULL, sv->fallback);
-    put_effective(json, snapshot, dir, NULL, tree->effective);
-    put_nodes(json, snapshot, tree, tree->sections);
+    put_rules(to, "application", dir, NULL, sv->application);
+    put_rules(to, "default", dir, NULL, sv->defaults);
+    put_rules(to, "meta", dir, NULL, sv->meta);
+    put_rules(to, "fallback", dir, NULL, sv->fallback);
+    put_effective(to, dir, NULL, to->tree->effective);
+    apr_pool_clear(to->ptemp);
+    put_nodes(to, to->tree->sections);
 }
 
 void rlx_json_servers(rlx_json_t *json, const rlx_snapshot_t *snapshot)
 {
+    writing_t to = { json, NULL, NULL };
+
+    apr_pool_create(&to.ptemp, snapshot->p);
+    apr_pool_tag(to.ptemp, "rlx_json");
     rlx_json_open_list(json, "servers");
     for (int i = 0; i < snapshot->trees->nelts; i++) {
+        to.tree = APR_ARRAY_IDX(snapshot->trees, i, rlx_tree_t *);
         rlx_json_open_object(json, NULL);
-        put_tree(json, snapshot, APR_ARRAY_IDX(snapshot->trees, i,
-                                               rlx_tree_t *));
+        put_server(&to);
         rlx_json_close(json);
     }
     rlx_json_close(json);
+    apr_pool_destroy(to.ptemp);
 }
