@@ -220,6 +220,8 @@ static const char *set_exempt(cmd_parms *cmd, void *conf, int argc,
     }
     section = rlx_section_here(cmd, conf, NULL, NULL);
     section->exempt = bits ? section->exempt | bits : 0;
+    section->exempt_file = cmd->directive->filename;
+    section->exempt_line = cmd->directive->line_num;
     return NULL;
 }
 
