@@ -177,6 +177,9 @@ typedef struct rlx_rule_t {
     /** Where the directive stands; "" for another module's limit. */
     const char *file;
     int line;
+    /** Its row in the tally (shared_figures.h); below 0: the same, and other
+     *  limits of the same directive have it too. */
+    int row;
 } rlx_rule_t;
 
 /** Not 0 if a rule has one counter over the server that declares it. */

@@ -372,6 +372,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     decision->cost = options->cost_value ? cost_of(counting->r, rule)
                                          : options->cost;
     counter->cost = decision->cost;
+    decision->fate = RLX_FATE_ALLOWED;
     decision->is_pending = options->deduct_when != NULL;
     decision->also = NULL;
     counter->only_test = decision->is_pending && !options->reserve;

@@ -166,6 +166,7 @@ static const meaning_t *parse(request_rec *r, const rlx_rule_t *rule,
     for (int i = 0; i < n; i++) {
         meaning->rules[i] = *rule;
         meaning->rules[i].dynamic = NULL;
+        meaning->rules[i].row = n > 1 ? -rule->row : rule->row;
         rlx_rule_set_limit(&meaning->rules[i], &limits[i]);
     }
     strcpy((char *)(meaning->rules + n), text);

@@ -13,6 +13,7 @@
 #include "http/breach.h"
 #include "http/decide.h"
 #include "http/environment.h"
+#include "http/fate.h"
 #include "http/headers.h"
 #include "http/htaccess.h"
 #include "http/log_tags.h"
@@ -57,6 +58,7 @@ static int let_pass(request_rec *r)
     }
     request->is_filtered = request->is_exempt = 1;
     begin(r, request, RLX_PHASE_FIXUPS);
+    rlx_fate_count(request);
     rlx_environment_set(r, request);
     return DECLINED;
 }
@@ -104,6 +106,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
         request->headers = dir->headers;
     }
     status = rlx_decide(r, dir, request, &plan, phase);
+    rlx_fate_count(request);
     if (rlx_environment_is_read || status != DECLINED) {
         rlx_environment_set(r, request);
     }

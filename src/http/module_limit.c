@@ -13,6 +13,7 @@
 
 #include "http/parse.h"
 #include "http/rule.h"
+#include "http/shared_figures.h"
 
 /** The smallest spec that there ever was. */
 #define SPEC_BYTES_1 (offsetof(rlx_ext_spec_t, dry_run) + sizeof(int))
@@ -98,7 +99,7 @@ static void take_options(apr_pool_t *p, rlx_ext_limits_t *made,
 static void add(rlx_ext_limits_t *made, const rlx_limit_t *limit)
 {
     rlx_rule_t rule = { .kind = RLX_RULE_MODULE, .options = &made->options,
-                        .file = "" };
+                        .file = "", .row = RLX_ROW_MODULES };
     rlx_rule_t *at = made->rules + made->n;
 
     rlx_rule_set_limit(&rule, limit);

@@ -14,6 +14,23 @@
 
 #include "http/resolve.h"
 
+/** What became of a request, or of one as a single limit sees it: a column of
+ *  the tally. */
+typedef enum {
+    /** There was room. */
+    RLX_FATE_ALLOWED,
+    RLX_FATE_REFUSED,
+    RLX_FATE_EXEMPT,
+    /** There was none, and it passed. */
+    RLX_FATE_DRY_RUN,
+    /** The storage could not answer. */
+    RLX_FATE_ERROR
+} rlx_fate_e;
+
+/** In place of one: it is known elsewhere as what a limit has counted the
+ *  request. */
+#define RLX_FATE_ELSEWHERE (-1)
+
 /** One limit that was looked at for a request. */
 typedef struct rlx_decision_t {
     const rlx_rule_t *rule;
@@ -27,6 +44,9 @@ typedef struct rlx_decision_t {
     rlx_id_t id;
     /** What the storage was asked to take. */
     apr_uint32_t cost;
+    /** rlx_fate_e: as what the limit has counted the request; or
+     *  RLX_FATE_ELSEWHERE. */
+    int fate;
     /** rlx_counter_t's text, for a storage that wants it. */
     const char *scope;
     size_t scope_len;
@@ -90,6 +110,12 @@ typedef struct rlx_request_t {
     int is_filtered;
     /** Not 0: some exemption held, or would have if there were limits. */
     int is_exempt;
+    /** Not 0: a storage could not answer. */
+    int has_failed;
+    /** As what the request has been counted: 1 + rlx_fate_e; 0: not yet. */
+    int counted;
+    /** What limits have counted without a decision; see fate.h. */
+    struct rlx_noted_t *noted;
     /** The request whose hook refused; NULL: not refused. */
     const request_rec *refused_in;
     /** The request that was last decided: what is said of a decision is
