@@ -15,6 +15,9 @@
  *  alone. */
 void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot);
 
+/** The answer to ?key= for a terminal; snapshot->key is there. */
+void rlx_render_text_key(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+
 /** For programs: docs/status.schema.json. */
 void rlx_render_json(rlx_out_t *out, const rlx_snapshot_t *snapshot);
 

@@ -234,6 +234,12 @@ static void render_warnings(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 
 void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 {
+    if (snapshot->key) {
+        rlx_render_text_key(out, snapshot);
+    }
+    if (snapshot->path || snapshot->key) {
+        return;
+    }
     rlx_out_put(out, "Configuration\n");
     for (int i = 0; i < snapshot->settings->nelts; i++) {
         render_setting(out, &APR_ARRAY_IDX(snapshot->settings, i,
