@@ -45,7 +45,9 @@ static void render_counter(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     rlx_out_put(out, ", ");
     rlx_out_put(out, counter->view.strategy);
     rlx_out_text(out, rlx_view_options(snapshot->p, &counter->view));
-    rlx_out_put(out, "  (");
+    rlx_out_put(out, " [");
+    rlx_out_text(out, counter->view.source);
+    rlx_out_put(out, "]  (");
     rlx_out_text(out, counter->view.declared_at);
     rlx_out_put(out, ")\n    at: ");
     rlx_out_text(out, place_of(snapshot->p, counter));
