@@ -390,6 +390,9 @@ const command_rec rlx_directives[] = {
                   "off (httpd's own)"),
     AP_INIT_TAKE1("RateLimitOnBreach", rlx_set_on_breach, NULL, SVD,
                   "local URL-path that makes the body of a refusal"),
+    AP_INIT_TAKE1("RateLimitStatusControl", rlx_set_status_control, NULL, D,
+                  "whether the handler limiter-status here may clear "
+                  "counters: On or Off"),
     AP_INIT_TAKE1("RateLimitAllowOverride", rlx_set_allow_override, NULL, SVD,
                   "what .htaccess may do: None, Add (limits, headers, "
                   "bodies) or All (also override and exempt)"),

@@ -226,3 +226,19 @@ const rlx_rule_t *rlx_dynamic_rules(request_rec *r, const rlx_rule_t *rule,
     *n = meaning->n;
     return meaning->rules;
 }
+
+const rlx_rule_t *rlx_dynamic_known(const rlx_rule_t *rule, int *at, int *n)
+{
+    const rlx_dynamic_t *dynamic = rule->dynamic;
+
+    while (dynamic->slots && *at < SLOTS) {
+        const meaning_t *there = __atomic_load_n(&dynamic->slots[(*at)++],
+                                                 __ATOMIC_ACQUIRE);
+
+        if (there) {
+            *n = there->n;
+            return there->rules;
+        }
+    }
+    return NULL;
+}

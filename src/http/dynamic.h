@@ -33,4 +33,12 @@ const char *rlx_dynamic_text(const rlx_dynamic_t *dynamic);
 const rlx_rule_t *rlx_dynamic_rules(request_rec *r, const rlx_rule_t *rule,
                                     int *n);
 
+/**
+ * What strings that this child has met mean, one after the other.
+ * @param at begin with 0; brought on
+ * @param n  where the number of rules goes
+ * @return the rules, as long as the child lives; NULL: there are no more
+ */
+const rlx_rule_t *rlx_dynamic_known(const rlx_rule_t *rule, int *at, int *n);
+
 #endif /* RLX_HTTP_DYNAMIC_H */

@@ -237,6 +237,9 @@ void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
     if (snapshot->path) {
         rlx_text_path(out, snapshot);
     }
+    if (snapshot->key) {
+        rlx_render_text_key(out, snapshot);
+    }
     if (snapshot->path || snapshot->key) {
         return;
     }

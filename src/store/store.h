@@ -29,6 +29,9 @@ typedef struct rlx_store_t {
     const char *scheme;
     /** The URI as it may be shown: user and password replaced by ***. */
     const char *shown_uri;
+    /** Behind the deny cache; NULL: there is none. */
+    const rlx_storage_provider_t *behind_provider;
+    rlx_storage_t *behind_instance;
     /** When a storage that does not answer is asked again; `now` if it is not
      *  known not to answer. NULL: it always answers. */
     rlx_usec_t (*retry_at)(const rlx_storage_t *instance, rlx_usec_t now);
@@ -157,6 +160,22 @@ static inline apr_status_t rlx_store_look(const rlx_store_t *store,
                                      verdicts, ptemp);
     }
     return rlx_store_look_many(store, counters, n, now, verdicts, ptemp);
+}
+
+/** A provider's look() past the deny cache: how the counters stand now, not a
+ *  moment ago.
+ *  @param n 1 to RLX_STORAGE_BATCH_MAX */
+static inline apr_status_t rlx_store_look_behind(const rlx_store_t *store,
+                                                 const rlx_counter_t *counters,
+                                                 int n, rlx_usec_t now,
+                                                 rlx_verdict_t *verdicts,
+                                                 apr_pool_t *ptemp)
+{
+    return store->behind_provider
+           ? store->behind_provider->look(store->behind_instance, counters, n,
+                                          now, verdicts, ptemp)
+           : store->provider->look(store->instance, counters, n, now,
+                                   verdicts, ptemp);
 }
 
 /** A provider's give_back() for any number of counters; 0 is allowed. Every
