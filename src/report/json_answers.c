@@ -20,6 +20,7 @@ static void put_path_sections(rlx_json_t *json, const rlx_path_view_t *path)
         rlx_json_text(json, "name", section->name);
         rlx_json_text(json, "declared_at", section->declared_at);
         rlx_json_flag(json, "htaccess", section->is_htaccess);
+        rlx_json_flag(json, "added", section->is_added);
         rlx_json_texts(json, "exempt", section->exempt);
         rlx_json_text(json, "endpoint", section->endpoint);
         rlx_json_close(json);
@@ -41,6 +42,8 @@ static void put_path(rlx_json_t *json, const rlx_path_view_t *path)
         rlx_json_null(json, "status");
     }
     rlx_json_text(json, "engine", path->engine);
+    rlx_json_text(json, "endpoint", path->endpoint);
+    rlx_json_text(json, "key", path->key);
     rlx_json_texts(json, "notes", path->notes);
     put_path_sections(json, path);
     rlx_json_open_list(json, "limits");
@@ -51,6 +54,8 @@ static void put_path(rlx_json_t *json, const rlx_path_view_t *path)
         rlx_json_open_object(json, NULL);
         rlx_json_flag(json, "holds", limit->holds);
         rlx_json_text(json, "why", limit->why);
+        rlx_json_text(json, "at", limit->at);
+        rlx_json_text(json, "counted_under", limit->scope);
         rlx_json_limit(json, &limit->view);
         rlx_json_close(json);
     }
@@ -63,13 +68,20 @@ static void put_counter(rlx_json_t *json, const rlx_key_counter_t *counter)
     rlx_json_open_object(json, NULL);
     rlx_json_limit_brief(json, &counter->view);
     rlx_json_text(json, "server", counter->server);
-    rlx_json_text(json, "scope", counter->scope);
+    rlx_json_text(json, "counted_under", counter->scope);
+    rlx_json_text(json, "key", counter->key);
     rlx_json_text(json, "method", counter->method);
+    rlx_json_text(json, "storage", counter->storage);
     rlx_json_unsigned(json, "remaining", counter->remaining);
     rlx_json_number(json, "reset", counter->reset_sec);
     rlx_json_flag(json, "has_room", counter->has_room);
-    rlx_json_number(json, "retry", counter->has_room ? 0
-                                                     : counter->retry_sec);
+    if (!counter->has_room && counter->retry_sec < 0) {
+        rlx_json_null(json, "retry");
+    }
+    else {
+        rlx_json_number(json, "retry", counter->has_room ? 0
+                                                         : counter->retry_sec);
+    }
     rlx_json_close(json);
 }
 

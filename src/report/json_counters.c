@@ -39,6 +39,18 @@ static void put_fates(rlx_json_t *json, const rlx_fates_t *fates)
     }
 }
 
+/** The same of limits that are not in the configuration. */
+static void put_foreign(rlx_json_t *json, const char *name,
+                        void (*look)(rlx_fates_t *fates))
+{
+    rlx_fates_t fates;
+
+    look(&fates);
+    rlx_json_open_object(json, name);
+    put_fates(json, &fates);
+    rlx_json_close(json);
+}
+
 /** A count that would do; 0: nobody can tell. */
 static void put_count(rlx_json_t *json, const char *name, apr_uint64_t count)
 {
@@ -171,6 +183,8 @@ void rlx_json_counters(rlx_json_t *json, const rlx_snapshot_t *snapshot)
     rlx_json_time(json, "since", rlx_figures_since());
     put_fates(json, &fates);
     put_limits(json, snapshot);
+    put_foreign(json, "modules", rlx_figures_of_modules);
+    put_foreign(json, "others", rlx_figures_of_others);
     rlx_json_close(json);
     put_top(json, snapshot);
 }
