@@ -9,6 +9,7 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use JSON::PP ();
 use Test::More;
+use Time::HiRes qw(time);
 use RateLimit::Httpd;
 use RateLimit::Json qw(status fits limits_of sections_of);
 use RateLimit::Place ();
@@ -275,11 +276,11 @@ is($here->{own}[2]{error_message}, $long, 'what is long');
 unlike($body, qr/[\x00-\x09\x0b-\x1f\x7f<>&]|\xe2\x80[\xa8\xa9]/,
        'nothing that controls a terminal or ends a script');
 
-### The quick start, and a .htaccess file with a limit of its own
+### The quick start, and a .htaccess file with a limit of its own: what was counted
 
 my $file = RateLimit::Place::top() . '/conf.d/quickstart.conf';
 open my $fh, '<', $file or die "$file: $!";
-$h = RateLimit::Httpd->start(
+$h = RateLimit::Httpd->start(faketime => 1,
     conf => do { local $/; readline $fh } . $handler . <<'END',
 <Directory "@DOCROOT@">
     AllowOverride Limit
@@ -287,13 +288,43 @@ $h = RateLimit::Httpd->start(
 END
     files => { 'ht/.htaccess' => qq(RateLimit "3/hour"\n), 'ht/x' => "x\n", slow => 'x' });
 $c = $h->client;
-$c->get($_, 'X-Forwarded-For' => '192.0.2.1') for qw(/slow /slow /ht/x);
-status($c);
-status($c, '?path=/ht/x');
-$json = status($c, '?key=192.0.2.1&path=/slow');
+my @me = ('X-Forwarded-For' => '192.0.2.1');
+is(join(' ', map { $c->get($_, @me)->code } qw(/slow /slow /slow /ht/x)), '200 429 429 200',
+   'two are refused');
+$json = status($c, '?key=192.0.2.1&path=/slow', 'X-Forwarded-For' => '192.0.2.2');
 ok($json->{path} && $json->{key} && $json->{servers}, 'all that was asked for, at once');
-is($json->{path}{path}, '/slow', 'the path');
-is($json->{key}{key}, '192.0.2.1', 'the key');
+
+my $path = $json->{path};
+is_deeply([ @$path{qw(path server method status engine)} ],
+          [ '/slow', '_main', 'GET', undef, 'On' ], 'the path');
+is_deeply([ map { $_->{name} } @{ $path->{sections} } ], [ 'Location /slow' ], 'its section');
+is_deeply([ sort map { "$_->{limit} " . ($_->{holds} ? 'holds' : 'does not') } @{ $path->{limits} } ],
+          [ '1 per 1 day holds', '200 per 1 day does not', '50 per 1 hour does not' ],
+          'its limits');
+my ($added) = grep { $_->{source} =~ /^added by / }
+    @{ status($c, '?path=/ht/x')->{path}{limits} };
+is($added->{limit}, '3 per 1 hour', 'that of a .htaccess file');
+
+my $key = $json->{key};
+is_deeply([ @$key{qw(key counted_as)} ], [ ('192.0.2.1') x 2 ], 'the key');
+is_deeply([ map { [ @$_{qw(limit remaining reset retry counted_under)} ] }
+            grep { $_->{limit} =~ /^1 / } @{ $key->{counters} } ],
+          [ [ '1 per 1 day', 0, 86400, 86400, 'Location /slow' ] ], 'its counter without room');
+my ($rest) = grep { $_->{limit} =~ /^50 / } @{ $key->{counters} };
+is_deeply([ @$rest{qw(remaining reset retry)}, !!$rest->{has_room} ], [ 49, 3600, 0, !!1 ],
+          'and one with room');
+is($key->{counters}[0]{storage}, 'shm://', 'where it is');
+
+my $counters = $json->{counters};
+is($counters->{since}, '2027-01-15T08:00:00Z', 'since when is counted');
+# The page for this is a request, too, and counted.
+is_deeply([ @$counters{qw(refused exempt dry_run errors)} ], [ 2, 0, 0, 0 ], 'refused');
+is($counters->{seen}, $counters->{allowed} + 2, 'the sum');
+my ($slow) = grep { $_->{section} && $_->{section} eq 'Location /slow' } @{ $counters->{limits} };
+is_deeply([ @$slow{qw(seen allowed refused)} ], [ 3, 1, 2 ], 'one limit');
+is_deeply($json->{top_refused}, [ {
+    key => '192.0.2.1', server => '_main', limit => '1 per 1 day', name => undef,
+    refused => 2, refused_at_least => 2, last => '2027-01-15T08:00:00Z' } ], 'who was refused');
 
 ### One view for all threads; another one after a restart; a handler of a .htaccess file
 
@@ -328,6 +359,28 @@ $h->graceful;
 my $file_json = JSON::PP->new->utf8->decode($h->client->get('/st/?format=json')->body);
 is_deeply([ limits_of($file_json->{servers}[0]{default}) ], [ '7 per 1 minute [default]' ],
           'a handler of a .htaccess file');
+
+### Large
+
+my $large = $handler . qq(RateLimitDefault "1000/hour, 10000/day"\n);
+for my $host (1 .. 10) {
+    $large .= "<VirtualHost 127.0.0.1:\@PORT\@>\nServerName h$host\n$handler"
+        . join('', map { my $at = int($_ / 10) . ($_ % 10 ? "/$_" : '');
+                         qq(<Location "/s$at">\nRateLimit "5/minute, 50/hour" override_defaults=off)
+                         . "\n</Location>\n" } 1 .. 100) . "</VirtualHost>\n";
+}
+$h = RateLimit::Httpd->start(conf => $large);
+$c = $h->client;
+my ($best, $told) = (99, 0);
+for (1 .. 5) {
+    my $from = time;
+    my $r = $c->get('/limiter-status?format=json');
+    my $took = time - $from;
+    $best = $took if $took < $best;
+    $told = () = $r->body =~ /"kind":"section"/g;
+}
+is($told, 2000, 'a thousand sections of two limits each');
+cmp_ok($best, '<', 1, 'are told in less than a second');
 
 ### Nothing is shown that the schema does not know, nor the other way round
 
