@@ -26,6 +26,7 @@
 #include "http/refusal.h"
 #include "http/settle.h"
 #include "report/dump.h"
+#include "report/server_status.h"
 #include "report/status.h"
 
 /* What an expression may look at has been set by then (mod_env runs in the
@@ -81,6 +82,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_error_log(rlx_lookup_hear, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(rlx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    rlx_server_status_register();
     rlx_api_register();
     rlx_key_register(p);
     rlx_headers_register(p);

@@ -216,6 +216,12 @@ static int descending(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/** The lowest count that leaves no more than so many keys above it. */
+static uint64_t count_for(const uint32_t *most, uint32_t keys)
+{
+    return most[keys] ? most[keys] : 1;
+}
+
 void rlx_trial_sum(const rlx_trial_table_t *trial, rlx_trial_sums_t *sums,
                    uint32_t *room)
 {
@@ -237,7 +243,6 @@ void rlx_trial_sum(const rlx_trial_table_t *trial, rlx_trial_sums_t *sums,
     }
     sums->watched = n;
     qsort(room, n, sizeof(*room), descending);
-    /* The count that leaves exactly so many above it, or fewer. */
-    sums->count_1_percent = n >= 100 ? room[n / 100] : 0;
-    sums->count_01_percent = n >= 1000 ? room[n / 1000] : 0;
+    sums->count_1_percent = n >= 100 ? count_for(room, n / 100) : 0;
+    sums->count_01_percent = n >= 1000 ? count_for(room, n / 1000) : 0;
 }

@@ -45,8 +45,9 @@ typedef struct rlx_trial_sums_t {
     uint64_t one_in;
     /** Those of them that would have been refused at least once. */
     uint32_t refused;
-    /** The lowest counts that would have refused no more than 1 %, and no more
-     *  than 0.1 %, of them at some time; 0: there are too few to tell. */
+    /** The lowest counts, 1 at least, that would have refused no more than 1 %,
+     *  and no more than 0.1 %, of them at some time; 0: there are too few to
+     *  tell, less than 100 and less than 1,000. */
     uint64_t count_1_percent;
     uint64_t count_01_percent;
 } rlx_trial_sums_t;

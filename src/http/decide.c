@@ -201,7 +201,7 @@ static void batch_fail(const batch_t *batch, request_rec *r,
     int n = request->n;
 
     request->n = batch->first;
-    request->has_failed = 1;
+    request->has_failed = request->is_unusual = 1;
     for (int i = batch->first; i < n; i++) {
         rlx_fate_note(r, request, request->decisions[i].rule, RLX_FATE_ERROR);
     }
@@ -419,7 +419,7 @@ decide_without(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
 {
     int status = UNDECIDED;
 
-    request->has_failed = 1;
+    request->has_failed = request->is_unusual = 1;
     if (!sv->local || sv->fallback) {
         rlx_fate_failed(r, request, plan);
     }

@@ -73,7 +73,7 @@ void rlx_fate_recount(rlx_request_t *request)
         || before == 1 + (int)fate) {
         return;
     }
-    request->counted = 1 + (int)fate;
+    request->counted = (unsigned char)(1 + (int)fate);
     rlx_tally_add(stripe, RLX_ROW_TOTALS, fate);
     if (before) {
         rlx_tally_take_back(stripe, RLX_ROW_TOTALS,
@@ -151,6 +151,7 @@ void rlx_fate_note(request_rec *r, rlx_request_t *request,
     noted->fate = (int)fate;
     noted->next = request->noted;
     request->noted = noted;
+    request->is_unusual = 1;
     rlx_fate_add(rule, fate);
 }
 

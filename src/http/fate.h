@@ -22,18 +22,12 @@
 /** rlx_fate_count() for what is not usual. */
 void rlx_fate_recount(rlx_request_t *request);
 
-/** Count a request as what its record says, or correct it. */
+/** Count a request as what its record says, or correct it. The usual one has
+ *  been counted by rlx_fate_decided(). */
 static inline void rlx_fate_count(rlx_request_t *request)
 {
-    if (request->n && !request->counted && !request->has_failed
-        && request->result == RLX_RESULT_ALLOWED
-        && rlx_shared_figures.stripe) {
-        request->counted = 1 + RLX_FATE_ALLOWED;
-        rlx_tally_add(rlx_shared_figures.stripe, RLX_ROW_TOTALS,
-                      RLX_FATE_ALLOWED);
-    }
-    else if (request->counted != 1 + RLX_FATE_ALLOWED
-             || request->result != RLX_RESULT_ALLOWED || request->has_failed) {
+    if (request->counted != 1 + RLX_FATE_ALLOWED
+        || ((int)request->result | request->has_failed)) {
         rlx_fate_recount(request);
     }
 }
@@ -49,28 +43,33 @@ void rlx_fate_decided_all(request_rec *r, const rlx_dir_t *dir,
                           rlx_request_t *request, int first);
 
 /**
- * Count the limits of decisions that have their verdicts.
+ * Count the limits of decisions that have their verdicts, and the request if
+ * all is as usual.
  * @param dir      may be NULL
- * @param first    the decisions from there on
+ * @param first    the decisions from there on; there is one at least
  * @param breached not 0: one of them has no room
  */
 static inline void rlx_fate_decided(request_rec *r, const rlx_dir_t *dir,
                                     rlx_request_t *request, int first,
                                     int breached)
 {
-    const rlx_decision_t *decisions = request->decisions;
+    const rlx_decision_t *decision = request->decisions;
+    const rlx_decision_t *end = decision + request->n;
     rlx_tally_row_t *stripe = rlx_shared_figures.stripe;
 
-    if (first || breached || request->noted || request->has_failed
+    if ((first | breached | request->is_unusual | request->counted)
         || rlx_fate_is_dry(dir) || !stripe) {
         rlx_fate_decided_all(r, dir, request, first);
         return;
     }
-    for (int i = 0; i < request->n; i++) {
-        int row = decisions[i].rule->row;
+    request->counted = 1 + RLX_FATE_ALLOWED;
+    rlx_tally_add(stripe, RLX_ROW_TOTALS, RLX_FATE_ALLOWED);
+    for (; decision < end; decision++) {
+        int row = decision->rule->row;
 
         if (row < 0) {
-            rlx_fate_decided_all(r, dir, request, i);
+            rlx_fate_decided_all(r, dir, request,
+                                 (int)(decision - request->decisions));
             return;
         }
         rlx_tally_add(stripe, (apr_uint32_t)row, RLX_FATE_ALLOWED);

@@ -111,9 +111,11 @@ typedef struct rlx_request_t {
     /** Not 0: some exemption held, or would have if there were limits. */
     int is_exempt;
     /** Not 0: a storage could not answer. */
-    int has_failed;
+    unsigned char has_failed;
+    /** Not 0: has_failed, or `noted` is not NULL. */
+    unsigned char is_unusual;
     /** As what the request has been counted: 1 + rlx_fate_e; 0: not yet. */
-    int counted;
+    unsigned char counted;
     /** What limits have counted without a decision; see fate.h. */
     struct rlx_noted_t *noted;
     /** The request whose hook refused; NULL: not refused. */

@@ -9,6 +9,8 @@
 
 #include "apr_strings.h"
 
+#include "report/text_figures.h"
+
 /** Begin a line. */
 static void indent(rlx_out_t *out, int depth)
 {
@@ -255,4 +257,7 @@ void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
     }
     render_storages(out, snapshot);
     render_warnings(out, snapshot);
+    if (snapshot->is_served) {
+        rlx_text_figures(out, snapshot);
+    }
 }
