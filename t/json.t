@@ -13,6 +13,7 @@ use Time::HiRes qw(time);
 use RateLimit::Httpd;
 use RateLimit::Json qw(status fits limits_of sections_of);
 use RateLimit::Place ();
+use RateLimit::Redis;
 
 my $handler = <<'END';
 <Location "/limiter-status">
@@ -359,6 +360,31 @@ $h->graceful;
 my $file_json = JSON::PP->new->utf8->decode($h->client->get('/st/?format=json')->body);
 is_deeply([ limits_of($file_json->{servers}[0]{default}) ], [ '7 per 1 minute [default]' ],
           'a handler of a .htaccess file');
+
+### A storage over the network, and how it fares
+
+my $redis = RateLimit::Redis->start;
+$h = RateLimit::Httpd->start(conf => $handler . 'RateLimitDefault "1000/hour"' . "\n"
+    . 'RateLimitRequestFilter "%{REQUEST_URI} =~ /status/"' . "\n"
+    . 'RateLimitStorage ' . $redis->uri . " timeout=200 deny_cache=off\n");
+$c = $h->client;
+$c->get('/') for 1 .. 5;
+my ($far, $near) = @{ status($c)->{storage} };
+is_deeply([ @$far{qw(kind breaker)}, !!$far->{healthy} ], [ 'redis', 'closed', !!1 ], 'it is well');
+like($far->{since}, qr/^20\d\d-/, 'since it was opened');
+my $trips = $far->{round_trips};
+is_deeply([ @$trips{qw(answered failed)} ], [ 5, 0 ], 'five calls');
+ok($trips->{average_usec} > 0 && $trips->{average_usec} <= $trips->{max_usec}
+   && $trips->{recent_usec} <= $trips->{max_usec} && $trips->{max_usec} < 2e6, 'what they took')
+   or diag explain $trips;
+is_deeply([ @$near{qw(kind breaker since round_trips)}, !!$near->{fallback} ],
+          [ 'shm', undef, undef, undef, !!1 ], 'memory has no such thing');
+$redis->kill;
+$c->get('/') for 1 .. 5;
+($far) = @{ status($c)->{storage} };
+is_deeply([ @$far{qw(breaker retry keys)}, !!$far->{healthy} ], [ 'open', 1, undef, !!0 ],
+          'it does not answer');
+is($far->{round_trips}{failed}, 1, 'one call found out');
 
 ### Large
 

@@ -65,7 +65,7 @@ static void put_figures(rlx_json_t *json, const rlx_storage_view_t *view)
                   view->status == APR_SUCCESS ? NULL
                   : apr_strerror(view->status, said, sizeof(said)));
     rlx_json_number(json, "retry", view->retry_sec);
-    if (view->status == APR_SUCCESS) {
+    if (view->status == APR_SUCCESS && figures->healthy) {
         rlx_json_unsigned(json, "keys", figures->keys_used);
         put_known(json, "keys_max", figures->keys_max);
         put_known(json, "bytes", figures->size_bytes);
@@ -77,6 +77,28 @@ static void put_figures(rlx_json_t *json, const rlx_storage_view_t *view)
         rlx_json_null(json, "bytes");
         rlx_json_null(json, "evictions");
     }
+}
+
+/** How calls went. */
+static void put_health(rlx_json_t *json, const rlx_storage_view_t *view)
+{
+    const rlx_health_t *health = &view->health;
+
+    if (!view->has_health) {
+        rlx_json_null(json, "since");
+        rlx_json_null(json, "breaker");
+        rlx_json_null(json, "round_trips");
+        return;
+    }
+    rlx_json_time(json, "since", health->changed_at);
+    rlx_json_text(json, "breaker", health->is_down ? "open" : "closed");
+    rlx_json_open_object(json, "round_trips");
+    rlx_json_unsigned(json, "answered", health->answered);
+    rlx_json_unsigned(json, "failed", health->failed);
+    put_known(json, "recent_usec", rlx_health_recent_usec(health));
+    put_known(json, "average_usec", rlx_health_average_usec(health));
+    put_known(json, "max_usec", health->max_usec);
+    rlx_json_close(json);
 }
 
 static void put_storages(rlx_json_t *json, const rlx_snapshot_t *snapshot)
@@ -93,6 +115,7 @@ static void put_storages(rlx_json_t *json, const rlx_snapshot_t *snapshot)
         rlx_json_flag(json, "fallback", !view->servers->nelts);
         rlx_json_flag(json, "healthy", view->status == APR_SUCCESS
                       && view->figures.healthy && !view->retry_sec);
+        put_health(json, view);
         put_figures(json, view);
         rlx_json_close(json);
     }

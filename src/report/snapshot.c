@@ -70,6 +70,10 @@ static void ask(rlx_snapshot_t *snapshot, rlx_storage_view_t *view)
                                             &view->figures, snapshot->p);
     view->retry_sec = rlx_seconds_up(rlx_store_retry_at(store, snapshot->now)
                                      - snapshot->now);
+    if (store->health && *store->health) {
+        view->has_health = 1;
+        rlx_health_read(*store->health, &view->health);
+    }
 }
 
 static void find_storages(rlx_snapshot_t *snapshot, int is_served)

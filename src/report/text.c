@@ -176,6 +176,25 @@ static void render_tree(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     render_nodes(out, 2, snapshot, tree, tree->sections);
 }
 
+/** How calls over the network went. */
+static void render_health(rlx_out_t *out, const rlx_storage_view_t *view)
+{
+    const rlx_health_t *health = &view->health;
+
+    if (!view->has_health || !(health->answered + health->failed)) {
+        return;
+    }
+    rlx_out_print(out, "    calls: %" APR_UINT64_T_FMT " answered, %"
+                  APR_UINT64_T_FMT " not\n", health->answered,
+                  health->failed);
+    if (health->answered) {
+        rlx_out_print(out, "    round trips: %" APR_UINT64_T_FMT " us of late, %"
+                      APR_UINT64_T_FMT " us on average, %" APR_UINT64_T_FMT
+                      " us at most\n", rlx_health_recent_usec(health),
+                      rlx_health_average_usec(health), health->max_usec);
+    }
+}
+
 static void render_figures(rlx_out_t *out, const rlx_snapshot_t *snapshot,
                            const rlx_storage_view_t *view)
 {
@@ -192,6 +211,7 @@ static void render_figures(rlx_out_t *out, const rlx_snapshot_t *snapshot,
         }
         rlx_out_put(out, "\n");
     }
+    render_health(out, view);
     if (view->status != APR_SUCCESS) {
         return;
     }

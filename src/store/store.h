@@ -13,6 +13,8 @@
 
 #include "ratelimit_storage.h"
 
+#include "store/health.h"
+
 /** The storage where RateLimitStorage is not set. */
 #define RLX_STORE_DEFAULT_URI "shm://"
 
@@ -35,6 +37,9 @@ typedef struct rlx_store_t {
     /** When a storage that does not answer is asked again; `now` if it is not
      *  known not to answer. NULL: it always answers. */
     rlx_usec_t (*retry_at)(const rlx_storage_t *instance, rlx_usec_t now);
+    /** Where it stands how calls went; there it is NULL before it is open.
+     *  NULL: nobody keeps that, for it always answers. */
+    rlx_health_t *const *health;
 } rlx_store_t;
 
 /** What a storage's state changed to. */
