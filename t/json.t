@@ -316,6 +316,12 @@ is_deeply([ @$rest{qw(remaining reset retry)}, !!$rest->{has_room} ], [ 49, 3600
           'and one with room');
 is($key->{counters}[0]{storage}, 'shm://', 'where it is');
 
+is_deeply([ map { [ @$_{qw(server seen status error)}, !!$_->{added},
+                    map { limits_of($_->{own}) } @{ $_->{sections} } ] } @{ $json->{htaccess} } ],
+          [ [ '_main', '2027-01-15T08:00:00Z', undef, undef, !!1, '3 per 1 hour [own]' ] ],
+          'the file that was seen');
+is($json->{htaccess_left_out}, 0, 'and no other');
+
 my $counters = $json->{counters};
 is($counters->{since}, '2027-01-15T08:00:00Z', 'since when is counted');
 # The page for this is a request, too, and counted.

@@ -149,6 +149,7 @@ void rlx_render_json(rlx_out_t *out, const rlx_snapshot_t *snapshot)
     put_storages(json, snapshot);
     rlx_json_counters(json, snapshot);
     rlx_json_servers(json, snapshot);
+    rlx_json_htaccess(json, snapshot);
     put_warnings(json, snapshot);
     rlx_json_end(json);
 }

@@ -21,6 +21,9 @@ void rlx_json_limit_brief(rlx_json_t *json, const rlx_limit_view_t *view);
 /** "servers": each server's limits and its tree. */
 void rlx_json_servers(rlx_json_t *json, const rlx_snapshot_t *snapshot);
 
+/** "htaccess" and "htaccess_left_out": files that were seen. */
+void rlx_json_htaccess(rlx_json_t *json, const rlx_snapshot_t *snapshot);
+
 /** "counters" and "top_refused": what became of requests. */
 void rlx_json_counters(rlx_json_t *json, const rlx_snapshot_t *snapshot);
 

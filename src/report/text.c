@@ -275,6 +275,7 @@ void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
         render_tree(out, snapshot, APR_ARRAY_IDX(snapshot->trees, i,
                                                  rlx_tree_t *));
     }
+    rlx_text_seen(out, snapshot);
     render_storages(out, snapshot);
     render_warnings(out, snapshot);
     if (snapshot->is_served) {

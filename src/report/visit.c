@@ -18,6 +18,8 @@
 #include "http_request.h"
 #include "http_vhost.h"
 
+#include "http/htaccess.h"
+
 /*
  * Servers
  */
@@ -160,7 +162,7 @@ static request_rec *make_before(request_rec *r, const server_rec *server)
 static request_rec *make_request(request_rec *before, const char *method,
                                  const char *uri)
 {
-    static const struct ap_logconf quiet = { NULL, APLOG_EMERG };
+    static const struct ap_logconf quiet = { NULL, APLOG_ERR };
     apr_pool_t *p = before->pool;
     request_rec *r = apr_pcalloc(p, sizeof(*r));
 
@@ -253,17 +255,20 @@ void rlx_visit(request_rec *r, rlx_visit_t *visit)
 }
 
 request_rec *rlx_visit_directory(request_rec *r, server_rec *server,
-                                 const char *directory)
+                                 const char *directory, rlx_lookup_t *lookup)
 {
     request_rec *made = make_request(make_before(r, server), "GET", "/");
+    int status;
 
     /* Any name will do: <Files> are not looked at. */
     made->filename = apr_pstrcat(made->pool, directory, "x", NULL);
     made->canonical_filename = made->filename;
     made->htaccess = NULL;
-    made->status = ap_directory_walk(made);
-    if (made->status == OK) {
-        made->status = HTTP_OK;
+    rlx_lookup_begin(made, lookup);
+    status = ap_directory_walk(made);
+    if (status == OK) {
+        status = rlx_htaccess_check(made);
     }
+    made->status = status == OK || status == DECLINED ? HTTP_OK : status;
     return made;
 }

@@ -44,11 +44,13 @@ void rlx_visit(request_rec *r, rlx_visit_t *visit);
  * Walk down to a directory for what its .htaccess files say. No access control
  * is asked, and nothing is logged.
  * @param directory with a slash at its end
+ * @param lookup    hears what would be logged
  * @return a request with the directory's configuration, or with the status
  *         that httpd gives; from r->pool
  */
 request_rec *rlx_visit_directory(request_rec *r, server_rec *server,
-                                 const char *directory);
+                                 const char *directory,
+                                 rlx_lookup_t *lookup);
 
 /** Find a server by its name in the tree, or by a host name, with or without
  *  a port, that it is asked by. NULL if there is none. */
