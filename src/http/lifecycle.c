@@ -11,6 +11,7 @@
 #include "http_log.h"
 
 #include "http/config.h"
+#include "http/dynamic_known.h"
 #include "http/log_tags.h"
 #include "http/outcome.h"
 #include "http/remembered.h"
@@ -29,6 +30,8 @@ int rlx_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    /* Without it less is reported, and nothing else. */
+    rlx_dynamic_known_open(main_server);
     return OK;
 }
 

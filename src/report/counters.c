@@ -19,6 +19,7 @@
 #include "http_protocol.h"
 
 #include "http/dynamic.h"
+#include "http/dynamic_known.h"
 #include "report/conf.h"
 
 /** The most counters of one storage: at hand in memory, and far away. */
@@ -37,6 +38,7 @@ typedef struct place_t {
     /** The plain path of the <Location> or <Directory> that it is, or that it
      *  is in, and which of the two; NULL: it may be anywhere. */
     const char *path;
+    apr_size_t path_len;
     int is_location;
     /** Not 0: no limits of other places count under this one's endpoint; no
      *  defaults do. */
@@ -162,6 +164,7 @@ static int is_full(search_t *search)
     note(search, apr_psprintf(search->p, "storage %s: the key may have more "
                               "than %d counters there; the others are left "
                               "out", store->shown_uri, most));
+    flush(search);
     close_store(search);
     return 1;
 }
@@ -324,10 +327,13 @@ static void add_dynamic(search_t *search, const rlx_holding_t *holding)
 
     search->limits += search->question->limit && holding->rule->options->name
                       && is_asked(search, holding->rule);
-    note_rule(search, holding->rule, "the limit depends on the request; "
-              "limits that this process has met were looked for, and no "
-              "others");
-    while ((rules = rlx_dynamic_known(holding->rule, &at, &n)) != NULL) {
+    if (!rlx_dynamic_known_is_complete()) {
+        note_rule(search, holding->rule, "the limit depends on the request, "
+                  "and has given more than could be kept in mind: not all of "
+                  "these were looked for");
+    }
+    while ((rules = rlx_dynamic_known(search->p, holding->rule, &at, &n))
+           != NULL) {
         for (int i = 0; i < n; i++) {
             rlx_holding_t one = *holding;
 
@@ -398,6 +404,7 @@ static void find_path(place_t *place, apr_pool_t *p)
     if ((place->is_location || rlx_conf_is(d, "<Directory"))
         && path && path[1] == '/' && !strpbrk(path, "*?[")) {
         place->path = path + 1;
+        place->path_len = strlen(place->path);
     }
 }
 
@@ -435,16 +442,10 @@ static void take_places(apr_array_header_t *places, const rlx_server_t *sv)
  *  the other. */
 static int are_apart(const place_t *a, const place_t *b)
 {
-    apr_size_t len;
+    apr_size_t len = a->path_len < b->path_len ? a->path_len : b->path_len;
 
-    if (!a->path || !b->path || a->is_location != b->is_location) {
-        return 0;
-    }
-    len = strlen(a->path);
-    if (len > strlen(b->path)) {
-        len = strlen(b->path);
-    }
-    return strncmp(a->path, b->path, len) != 0;
+    return a->path && b->path && a->is_location == b->is_location
+           && memcmp(a->path, b->path, len) != 0;
 }
 
 /** What counts under the endpoint of a section. */
