@@ -315,4 +315,29 @@ is_deeply([used(), has('198.51.100.5')], [$used, @before],
           'to look makes no counter and charges none');
 is(from('198.51.100.5', '/two'), 200, 'the last that has room');
 is(from('198.51.100.5', '/two'), 429, 'is the last');
+
+### Limits of other modules
+
+my $use = RateLimit::Httpd->start(modules => ['ratelimit_use'], faketime => 1,
+                                  conf => <<'END');
+RemoteIPHeader X-Forwarded-For
+RemoteIPInternalProxy 127.0.0.1
+UseGate early "4 per hour"
+<Location "/limiter-status">
+    SetHandler limiter-status
+    RateLimitEngine Off
+    RateLimitStatusControl On
+</Location>
+END
+my $c = $use->client;
+# Which charges each request, these too.
+my @by = ('X-Forwarded-For' => '192.0.2.1');
+is($c->get('/', @by)->code, 200, 'another module charges') for 1 .. 2;
+my $at = '/limiter-status?format=text&key=192.0.2.1';
+is_deeply([counters($c->get($at)->body)],
+          ['4 per 1 hour fixed-window [module] | ratelimit_use:gate of _main | '
+           . '2, 3600 s, room'], 'a limit of its own');
+is($c->post('/limiter-status', 'action=clear&key=192.0.2.1')->body,
+   "1 counter is cleared.\n", 'is cleared like any other');
+is_deeply([counters($c->get($at)->body)], [], 'and is as new');
 done_testing;

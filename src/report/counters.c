@@ -20,6 +20,7 @@
 
 #include "http/dynamic.h"
 #include "http/dynamic_known.h"
+#include "http/module_limit.h"
 #include "report/conf.h"
 
 /** The most counters of one storage: at hand in memory, and far away. */
@@ -199,11 +200,14 @@ static void add(search_t *search, const rlx_holding_t *holding, int strategy,
 }
 
 /** What the keys of a limit may be: KEY_ bits. */
-static unsigned int keys_of(const search_t *search,
+static unsigned int keys_of(const search_t *search, rlx_rule_e kind,
                             const rlx_options_t *options)
 {
     unsigned int bits = 0;
 
+    if (kind == RLX_RULE_MODULE) {
+        return KEY_PUBLIC | KEY_PRIVATE;
+    }
     if (!options->keys) {
         return search->own_keys;
     }
@@ -218,7 +222,8 @@ static unsigned int keys_of(const search_t *search,
 static void add_keys(search_t *search, const rlx_holding_t *holding,
                      int strategy, const char *method)
 {
-    unsigned int bits = keys_of(search, holding->rule->options);
+    unsigned int bits = keys_of(search, holding->rule->kind,
+                                holding->rule->options);
     int has_text = (search->batch.store->provider->flags
                     & RLX_STORAGE_WANTS_TEXT) != 0;
 
@@ -276,7 +281,8 @@ static void add_strategies(search_t *search, const rlx_holding_t *holding)
 {
     const rlx_rule_t *rule = holding->rule;
 
-    if (rule->options->strategy != RLX_UNSET || rlx_rule_is_umbrella(rule)) {
+    if (rule->options->strategy != RLX_UNSET || rlx_rule_is_umbrella(rule)
+        || rule->kind == RLX_RULE_MODULE) {
         add_methods(search, holding, RLX_UNSET);
         return;
     }
@@ -472,6 +478,17 @@ static void add_place(search_t *search, const apr_array_header_t *places,
  * Servers
  */
 
+/** What other modules charge. */
+static void add_modules(search_t *search)
+{
+    for (const rlx_ext_limits_t *limits = rlx_module_limits_prepared(); limits;
+         limits = limits->next) {
+        for (int i = 0; i < limits->n; i++) {
+            add_rule(search, &limits->rules[i], NULL, NULL);
+        }
+    }
+}
+
 /** All that requests to a server may be counted by in one storage. */
 static void add_server(search_t *search, const apr_array_header_t *places,
                        const rlx_store_t *store)
@@ -479,6 +496,7 @@ static void add_server(search_t *search, const apr_array_header_t *places,
     const rlx_server_t *sv = search->sv;
 
     begin_store(search, store);
+    add_modules(search);
     if (store != sv->store && sv->fallback) {
         /* In place of all others. */
         add_rules(search, sv->fallback, NULL, NULL, 1);
@@ -664,7 +682,7 @@ const char *rlx_candidate_scope(const rlx_candidate_t *candidate)
     if (rlx_rule_is_umbrella(rule)) {
         return rule->of ? rule->of : rule->owner->name;
     }
-    if (rule->kind == RLX_RULE_SHARED) {
+    if (rule->kind == RLX_RULE_SHARED || rule->kind == RLX_RULE_MODULE) {
         return rule->options->scope->text;
     }
     return !section ? candidate->sv->name
