@@ -340,4 +340,49 @@ is_deeply([counters($c->get($at)->body)],
 is($c->post('/limiter-status', 'action=clear&key=192.0.2.1')->body,
    "1 counter is cleared.\n", 'is cleared like any other');
 is_deeply([counters($c->get($at)->body)], [], 'and is as new');
+
+### Limits in .htaccess files
+
+my $ht = RateLimit::Httpd->start(faketime => 1, files => {
+    'add/x' => '', 'all/x' => '',
+    'add/.htaccess' => qq(RateLimit "5 per minute" meta="3 per hour"\n)
+        . qq(RateLimitShared "9 per hour" scope=mine\n)
+        . qq(<Files x>\nRateLimit "7 per day"\n</Files>\n),
+    'all/.htaccess' => qq(RateLimit "6 per minute" override_defaults=on\n),
+}, conf => <<'END');
+RateLimitDefault "20 per minute"
+<Directory "@DOCROOT@">
+    AllowOverride Limit
+</Directory>
+<Directory "@DOCROOT@/all">
+    RateLimitAllowOverride All
+</Directory>
+<Location "/limiter-status">
+    SetHandler limiter-status
+    RateLimitEngine Off
+    RateLimitStatusControl On
+</Location>
+END
+$c = $ht->client;
+is($c->get($_)->code, 200, $_) for '/add/x', '/add/x', '/all/x';
+$docroot = $ht->docroot;
+# Any process may answer.
+sub htaccess {
+    my $body = $ht->client->get('/limiter-status?format=text&key=127.0.0.1')
+        ->body;
+    return map { s/\Q$docroot\E//r } counters($body);
+}
+my @htaccess = (
+    '20 per 1 minute fixed-window [default] | _main | 18, 60 s, room',
+    '5 per 1 minute fixed-window | Htaccess /add/ of _main | 3, 60 s, room',
+    '9 per 1 hour fixed-window | mine of _main | 7, 3600 s, room',
+    '7 per 1 day fixed-window | Htaccess /add/, Files x of _main | '
+    . '5, 86400 s, room',
+    '6 per 1 minute fixed-window | Htaccess /all/ of _main | 5, 60 s, room',
+);
+is_deeply([htaccess()], \@htaccess, '.htaccess');
+is_deeply([htaccess()], \@htaccess, 'whichever process answers') for 1 .. 4;
+is($ht->client->post('/limiter-status', 'action=clear&key=127.0.0.1')->body,
+   "5 counters are cleared.\n", 'all are cleared');
+is_deeply([htaccess()], [], 'and are as new');
 done_testing;

@@ -197,8 +197,11 @@ typedef struct rlx_section_t {
     const rlx_value_t *endpoint;
     /** rlx_rule_t *, in the order written; may be empty. */
     apr_array_header_t *rules;
-    /** RLX_EXEMPT_ bits. */
+    /** RLX_EXEMPT_ bits, and where the last RateLimitExempt stands; of no
+     *  meaning where there is none. */
     unsigned int exempt;
+    int exempt_line;
+    const char *exempt_file;
     /** Not 0: from a .htaccess file. */
     int is_htaccess;
     /** From a .htaccess file with RateLimitShared: the file's directory, whose

@@ -15,6 +15,7 @@
 #include "http/log_tags.h"
 #include "http/outcome.h"
 #include "http/remembered.h"
+#include "http/seen.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -30,6 +31,7 @@ int rlx_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    rlx_seen_open(main_server);
     /* Without it less is reported, and nothing else. */
     rlx_dynamic_known_open(main_server);
     return OK;

@@ -22,6 +22,7 @@
 #include "http/dynamic_known.h"
 #include "http/module_limit.h"
 #include "report/conf.h"
+#include "report/seen.h"
 
 /** The most counters of one storage: at hand in memory, and far away. */
 #define NEAR_MAX 200000
@@ -478,6 +479,25 @@ static void add_place(search_t *search, const apr_array_header_t *places,
  * Servers
  */
 
+/** What .htaccess files say: limits count under their own directories. */
+static void add_htaccess(search_t *search)
+{
+    const apr_array_header_t *files = search->question->htaccess;
+
+    for (int i = 0; files && i < files->nelts; i++) {
+        const rlx_seen_view_t *file = &APR_ARRAY_IDX(files, i,
+                                                     rlx_seen_view_t);
+
+        for (int k = 0; file->sv == search->sv && k < file->sections->nelts;
+             k++) {
+            const rlx_section_t *section = APR_ARRAY_IDX(
+                file->sections, k, rlx_seen_section_t).section;
+
+            add_rules(search, section->rules, section, section, 1);
+        }
+    }
+}
+
 /** What other modules charge. */
 static void add_modules(search_t *search)
 {
@@ -507,6 +527,7 @@ static void add_server(search_t *search, const apr_array_header_t *places,
     for (int i = 0; i < places->nelts; i++) {
         add_place(search, places, &APR_ARRAY_IDX(places, i, place_t));
     }
+    add_htaccess(search);
     add_rules(search, sv->meta, NULL, NULL, 1);
 }
 
@@ -573,10 +594,6 @@ static void visit_directive(void *baton, const ap_directive_t *d,
     else if (rlx_conf_is(d, "RateLimitKey") && is_in_section(d)) {
         search->keys |= rlx_key_is_public(ap_getword_conf(search->p, &args))
                         ? KEY_PUBLIC : KEY_PRIVATE;
-    }
-    else if (rlx_conf_is(d, "AllowOverride")
-             && (ap_strcasestr(args, "limit") || ap_strcasestr(args, "all"))) {
-        note(search, "limits of .htaccess files are not looked for");
     }
 }
 
@@ -654,6 +671,12 @@ int rlx_counters_find(apr_pool_t *p, server_rec *main_server,
                       rlx_server_of(APR_ARRAY_IDX(servers, i, server_rec *)));
     }
     flush(search);
+    if (question->htaccess_left_out) {
+        note(search, apr_psprintf(p, "about %d .htaccess files with limits are "
+                                  "not kept in mind: what they count is not "
+                                  "looked for",
+                                  question->htaccess_left_out));
+    }
     if (is_hashed(question->key)) {
         note(search, "a key that is shown as # and 16 digits is shown so "
              "because it may be a secret, and cannot be turned back: name the "

@@ -49,6 +49,11 @@ typedef struct rlx_snapshot_t {
     apr_array_header_t *storages;
     /** rlx_warning_t */
     apr_array_header_t *warnings;
+    /** rlx_seen_view_t (report/seen.h): .htaccess files that were seen to speak
+     *  of limits, by server and name; NULL: nobody looked. And how many more
+     *  there were, about, that there is no room for. */
+    apr_array_header_t *htaccess;
+    int htaccess_left_out;
     /** Not 0: requests are served: figures (http/figures.h) and storages have
      *  something to say. */
     int is_served;

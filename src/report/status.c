@@ -18,6 +18,7 @@
 #include "report/key.h"
 #include "report/path.h"
 #include "report/render.h"
+#include "report/seen.h"
 
 /** The longest that a page may be told to wait before it asks again. */
 #define REFRESH_SEC_MAX 3600
@@ -123,6 +124,7 @@ static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
         snapshot->path = rlx_path_explain(r, &question);
     }
     if (key && key[0]) {
+        rlx_seen_look(r, snapshot);
         snapshot->key = rlx_key_look(snapshot, key);
     }
     if (refresh) {
@@ -146,6 +148,9 @@ static int show(request_rec *r, const apr_table_t *args, const form_t *form)
         return OK;
     }
     snapshot = look(r, args);
+    if (form->name && strcmp(form->name, "prometheus")) {
+        rlx_seen_look(r, snapshot);
+    }
     if (form->render == rlx_render_html) {
         set_policy(r, snapshot);
     }

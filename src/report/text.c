@@ -234,8 +234,14 @@ static void render_warnings(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 
 void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 {
+    if (snapshot->path) {
+        rlx_text_path(out, snapshot);
+    }
+    if (snapshot->path && snapshot->key) {
+        rlx_out_put(out, "\n");
+    }
     if (snapshot->key) {
-        rlx_render_text_key(out, snapshot);
+        rlx_text_key(out, snapshot);
     }
     if (snapshot->path || snapshot->key) {
         return;
@@ -250,6 +256,7 @@ void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
         render_tree(out, snapshot, APR_ARRAY_IDX(snapshot->trees, i,
                                                  rlx_tree_t *));
     }
+    rlx_text_seen(out, snapshot);
     render_storages(out, snapshot);
     render_warnings(out, snapshot);
 }
