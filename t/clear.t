@@ -206,14 +206,21 @@ for my $fields (sort keys %table) {
     is(scalar(has('192.0.2.40')), $table{$fields} == 200 ? 0 : 1,
        'and the counter is as that says');
 }
+my $r;
 for my $two ('Origin: http://localhost', 'Sec-Fetch-Site: same-origin') {
     my ($name) = $two =~ /^([\w-]+)/;
-    my $r = $client->raw("POST /limiter-status HTTP/1.1\r\nHost: localhost\r\n"
+    $r = $client->raw("POST /limiter-status HTTP/1.1\r\nHost: localhost\r\n"
         . "$two\r\n$name: http://evil.example\r\nContent-Length: 23\r\n"
         . "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
         . 'action=clear&key=1.2.3.', 'POST');
     is($r->code, 403, "a second $name does not help");
 }
+
+$r = $client->raw("POST /limiter-status HTTP/1.0\r\n"
+    . "Origin: http://localhost\r\nContent-Length: 16\r\n"
+    . "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    . 'action=clear-all', 'POST');
+is($r->code, 403, 'an Origin, and no Host to compare it with');
 
 ### What is asked for
 
@@ -256,7 +263,7 @@ for my $try (
 is(clear('action=clear&key=192.0.2.41', 'Content-Encoding' => 'gzip')->code,
    415, 'a body that is encoded');
 my $chunk = 'action=clear&key=192.0.2.41&x=' . 'y' x 5000;
-my $r = $client->raw(join("\r\n", 'POST /limiter-status HTTP/1.1',
+$r = $client->raw(join("\r\n", 'POST /limiter-status HTTP/1.1',
     'Host: localhost', "Content-Type: $type", 'Transfer-Encoding: chunked',
     'Connection: close', '', (map { sprintf('%x', length $chunk), $chunk }
     1, 2), '0', '', ''), 'POST');
@@ -333,7 +340,8 @@ like("@lines", qr/RLX0153: .*\(status 400\): action= is neither/, 'another');
 
 ### Where it is Off, and whose key is shown how
 
-start('shm://', ['fixed-window'], modules => ['auth_basic', 'authn_file',
+start("shm://\n<VirtualHost 127.0.0.1:\@PORT2\@>\n</VirtualHost>",
+      ['fixed-window'], modules => ['auth_basic', 'authn_file',
                                               'authz_user'],
       faketime => 1);
 $h->write('../users', "admin:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n");
@@ -354,6 +362,9 @@ $h->set_conf(join '', $conf, limits('fixed-window'), <<'END');
 <Location "/read-only">
     SetHandler limiter-status
 </Location>
+<VirtualHost 127.0.0.1:@PORT2@>
+    ServerName https://www.example.org
+</VirtualHost>
 END
 $h->graceful;
 $client = $h->client;
@@ -376,6 +387,13 @@ like("@lines", qr/RLX0151: user "admin" cleared 1 counter of key "#[0-9a-f]{16}"
 @lines = logged(sub { clear({ action => 'clear', key => "a\"\n\e[31mb" }) });
 is(scalar @lines, 1, 'RateLimitKeyDisplay plain: one line');
 like($lines[0], qr/of key "a\\+"\\+n\\+x1b\[31mb"$/, 'and everything is escaped');
+
+for my $try (['https://www.example.org', 200], ['http://www.example.org', 403]) {
+    my ($origin, $code) = @$try;
+    is($h->client(2)->post('/limiter-status', 'action=clear-all',
+                           Host => 'www.example.org', Origin => $origin)->code,
+       $code, "behind a proxy that ends TLS, ServerName https: $origin");
+}
 
 ### Far away
 
@@ -437,4 +455,13 @@ like($r->body, qr{storage redis://\*\*\*\@\S+ does not answer: what it counts st
      'with a sentence');
 is(codes(1, '192.0.2.1', '/fixed-window'), 200, 'here it is cleared');
 unlike($h->error_log . $r->body . $body, qr/S3cretX/, 'no secret is shown');
+
+start(qq(redis://127.0.0.1:$nobody/0 timeout=100\nRateLimitFallback "2 per hour"),
+      \@strategies, faketime => 1);
+is(codes(3, '192.0.2.1', '/gcra'), '200 200 429', 'RateLimitFallback');
+is_deeply([has('192.0.2.1')],
+          ['2 per 1 hour fixed-window [fallback] | _main | 0, 3600 s, in 3600 s'],
+          'is looked at in place of all others');
+is(clear('action=clear&key=192.0.2.1')->code, 503, 'and is cleared');
+is(codes(3, '192.0.2.1', '/gcra'), '200 200 429', 'here');
 done_testing;

@@ -282,14 +282,19 @@ for my $part (['4 per 1 minute', 'scope=%{req:X-Scope}'],
     is((grep { /^\Q$part->[0]\E \(\S+:\d+\): \Q$part->[1]\E depends on the request/ }
         @notes), 1, "a note names $part->[1]");
 }
-is((grep { /^%\{req:X-Plan} \(\S+:\d+\): the limit depends on the request/ }
-    @notes), 1, 'a note names a limit that is an expression');
-is(scalar @notes, 3, 'and there are no other notes');
+is(scalar @notes, 2, 'and there are no other notes');
 
+# In whatever process.
 from('198.51.100.14', '/plan', 'X-Plan' => '20 per hour');
-is_deeply([has('198.51.100.14')],
-          ['20 per 1 hour fixed-window | Location /plan of _main | '
-           . '19, 3600 s, room'], 'what a limit that is an expression gave');
+my @plan = ('20 per 1 hour fixed-window | Location /plan of _main | '
+            . '19, 3600 s, room');
+is_deeply([has('198.51.100.14')], \@plan,
+          'what a limit that is an expression gave');
+$h->graceful;
+is_deeply([has('198.51.100.14')], \@plan, 'after a graceful restart, too');
+from('198.51.100.14', '/plan', 'X-Plan' => "$_ per hour") for 1 .. 1100;
+is((grep { /^%\{req:X-Plan} \(\S+:\d+\): the limit depends on the request, and has given more/ }
+    notes(answer('198.51.100.14'))), 1, 'a note where not all are known');
 like(join("\n", notes(answer('#0123456789abcdef'))), qr/cannot be turned back/,
      'a key as it is shown hashed is none');
 $body = answer("<script>alert(1)</script>\n\e[31m");
@@ -310,4 +315,74 @@ is_deeply([used(), has('198.51.100.5')], [$used, @before],
           'to look makes no counter and charges none');
 is(from('198.51.100.5', '/two'), 200, 'the last that has room');
 is(from('198.51.100.5', '/two'), 429, 'is the last');
+
+### Limits of other modules
+
+my $use = RateLimit::Httpd->start(modules => ['ratelimit_use'], faketime => 1,
+                                  conf => <<'END');
+RemoteIPHeader X-Forwarded-For
+RemoteIPInternalProxy 127.0.0.1
+UseGate early "4 per hour"
+<Location "/limiter-status">
+    SetHandler limiter-status
+    RateLimitEngine Off
+    RateLimitStatusControl On
+</Location>
+END
+my $c = $use->client;
+# Which charges each request, these too.
+my @by = ('X-Forwarded-For' => '192.0.2.1');
+is($c->get('/', @by)->code, 200, 'another module charges') for 1 .. 2;
+my $at = '/limiter-status?format=text&key=192.0.2.1';
+is_deeply([counters($c->get($at)->body)],
+          ['4 per 1 hour fixed-window [module] | ratelimit_use:gate of _main | '
+           . '2, 3600 s, room'], 'a limit of its own');
+is($c->post('/limiter-status', 'action=clear&key=192.0.2.1')->body,
+   "1 counter is cleared.\n", 'is cleared like any other');
+is_deeply([counters($c->get($at)->body)], [], 'and is as new');
+
+### Limits in .htaccess files
+
+my $ht = RateLimit::Httpd->start(faketime => 1, files => {
+    'add/x' => '', 'all/x' => '',
+    'add/.htaccess' => qq(RateLimit "5 per minute" meta="3 per hour"\n)
+        . qq(RateLimitShared "9 per hour" scope=mine\n)
+        . qq(<Files x>\nRateLimit "7 per day"\n</Files>\n),
+    'all/.htaccess' => qq(RateLimit "6 per minute" override_defaults=on\n),
+}, conf => <<'END');
+RateLimitDefault "20 per minute"
+<Directory "@DOCROOT@">
+    AllowOverride Limit
+</Directory>
+<Directory "@DOCROOT@/all">
+    RateLimitAllowOverride All
+</Directory>
+<Location "/limiter-status">
+    SetHandler limiter-status
+    RateLimitEngine Off
+    RateLimitStatusControl On
+</Location>
+END
+$c = $ht->client;
+is($c->get($_)->code, 200, $_) for '/add/x', '/add/x', '/all/x';
+$docroot = $ht->docroot;
+# Any process may answer.
+sub htaccess {
+    my $body = $ht->client->get('/limiter-status?format=text&key=127.0.0.1')
+        ->body;
+    return map { s/\Q$docroot\E//r } counters($body);
+}
+my @htaccess = (
+    '20 per 1 minute fixed-window [default] | _main | 18, 60 s, room',
+    '5 per 1 minute fixed-window | Htaccess /add/ of _main | 3, 60 s, room',
+    '9 per 1 hour fixed-window | mine of _main | 7, 3600 s, room',
+    '7 per 1 day fixed-window | Htaccess /add/, Files x of _main | '
+    . '5, 86400 s, room',
+    '6 per 1 minute fixed-window | Htaccess /all/ of _main | 5, 60 s, room',
+);
+is_deeply([htaccess()], \@htaccess, '.htaccess');
+is_deeply([htaccess()], \@htaccess, 'whichever process answers') for 1 .. 4;
+is($ht->client->post('/limiter-status', 'action=clear&key=127.0.0.1')->body,
+   "5 counters are cleared.\n", 'all are cleared');
+is_deeply([htaccess()], [], 'and are as new');
 done_testing;

@@ -34,11 +34,14 @@ const rlx_rule_t *rlx_dynamic_rules(request_rec *r, const rlx_rule_t *rule,
                                     int *n);
 
 /**
- * What strings that this child has met mean, one after the other.
+ * What the strings mean that a dynamic rule gave so far, in whatever child, one
+ * string after the other.
+ * @param p  for the rules
  * @param at begin with 0; brought on
  * @param n  where the number of rules goes
- * @return the rules, as long as the child lives; NULL: there are no more
+ * @return the rules; NULL: there are no more strings
  */
-const rlx_rule_t *rlx_dynamic_known(const rlx_rule_t *rule, int *at, int *n);
+const rlx_rule_t *rlx_dynamic_known(apr_pool_t *p, const rlx_rule_t *rule,
+                                    int *at, int *n);
 
 #endif /* RLX_HTTP_DYNAMIC_H */

@@ -11,6 +11,7 @@
 #include "http_log.h"
 
 #include "http/config.h"
+#include "http/dynamic_known.h"
 #include "http/log_tags.h"
 #include "http/outcome.h"
 #include "http/remembered.h"
@@ -33,6 +34,8 @@ int rlx_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     rlx_seen_open(main_server);
     rlx_shared_figures_open(pconf, ptemp, main_server);
+    /* Without it less is reported, and nothing else. */
+    rlx_dynamic_known_open(main_server);
     return OK;
 }
 

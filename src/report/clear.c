@@ -11,6 +11,7 @@
 #include "apr_time.h"
 
 #include "report/key.h"
+#include "report/seen.h"
 
 /** A clearing under way. */
 typedef struct clearing_t {
@@ -88,15 +89,21 @@ static int clear(void *baton, const rlx_candidates_t *batch)
     return 1;
 }
 
-void rlx_clear_key(apr_pool_t *p, server_rec *main_server, const char *key,
+void rlx_clear_key(request_rec *r, server_rec *main_server, const char *key,
                    const char *limit, rlx_cleared_t *cleared)
 {
-    clearing_t clearing = { p, apr_time_now(), cleared };
-    rlx_counters_question_t question = { key, limit, clear, &clearing };
+    clearing_t clearing = { r->pool, apr_time_now(), cleared };
+    rlx_snapshot_t seen = { .p = r->pool, .main_server = main_server };
+    rlx_counters_question_t question = {
+        .key = key, .limit = limit, .found = clear, .baton = &clearing
+    };
 
-    begin(cleared, p);
-    cleared->is_public = rlx_key_address(p, key, RLX_UNSET) != NULL;
-    cleared->limits = rlx_counters_find(p, main_server, &question,
+    begin(cleared, r->pool);
+    rlx_seen_look(r, &seen);
+    question.htaccess = seen.htaccess;
+    question.htaccess_left_out = seen.htaccess_left_out;
+    cleared->is_public = rlx_key_address(r->pool, key, RLX_UNSET) != NULL;
+    cleared->limits = rlx_counters_find(r->pool, main_server, &question,
                                         cleared->notes);
 }
 

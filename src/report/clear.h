@@ -30,10 +30,10 @@ typedef struct rlx_cleared_t {
 /**
  * Forget what a key was charged: in every storage that servers use, in the
  * tables that stand in for those, and in the deny caches of this server.
+ * @param r     who asks; its pool is for the result
  * @param limit the name or the text of a limit; NULL: all of the key's
- * @param p     for the call and the result
  */
-void rlx_clear_key(apr_pool_t *p, server_rec *main_server, const char *key,
+void rlx_clear_key(request_rec *r, server_rec *main_server, const char *key,
                    const char *limit, rlx_cleared_t *cleared);
 
 /** Forget every counter of every key, there. Of a storage that is shared with

@@ -368,9 +368,9 @@ static int clear(request_rec *r, const char *form, const order_t *order)
         rlx_clear_all(r->pool, ap_server_conf, &cleared);
     }
     else {
-        rlx_clear_key(r->pool, ap_server_conf, order->key, order->limit,
+        rlx_clear_key(r, ap_server_conf, order->key, order->limit,
                       &cleared);
-        if (order->limit && !cleared.limits) {
+        if (order->limit && !cleared.limits && !cleared.failed->nelts) {
             return refuse(r, form, HTTP_BAD_REQUEST, "limit= is neither the "
                           "name nor the text of a limit");
         }

@@ -19,7 +19,10 @@
 #include "http_protocol.h"
 
 #include "http/dynamic.h"
+#include "http/dynamic_known.h"
+#include "http/module_limit.h"
 #include "report/conf.h"
+#include "report/seen.h"
 
 /** The most counters of one storage: at hand in memory, and far away. */
 #define NEAR_MAX 200000
@@ -37,6 +40,7 @@ typedef struct place_t {
     /** The plain path of the <Location> or <Directory> that it is, or that it
      *  is in, and which of the two; NULL: it may be anywhere. */
     const char *path;
+    apr_size_t path_len;
     int is_location;
     /** Not 0: no limits of other places count under this one's endpoint; no
      *  defaults do. */
@@ -162,6 +166,7 @@ static int is_full(search_t *search)
     note(search, apr_psprintf(search->p, "storage %s: the key may have more "
                               "than %d counters there; the others are left "
                               "out", store->shown_uri, most));
+    flush(search);
     close_store(search);
     return 1;
 }
@@ -196,11 +201,14 @@ static void add(search_t *search, const rlx_holding_t *holding, int strategy,
 }
 
 /** What the keys of a limit may be: KEY_ bits. */
-static unsigned int keys_of(const search_t *search,
+static unsigned int keys_of(const search_t *search, rlx_rule_e kind,
                             const rlx_options_t *options)
 {
     unsigned int bits = 0;
 
+    if (kind == RLX_RULE_MODULE) {
+        return KEY_PUBLIC | KEY_PRIVATE;
+    }
     if (!options->keys) {
         return search->own_keys;
     }
@@ -215,7 +223,8 @@ static unsigned int keys_of(const search_t *search,
 static void add_keys(search_t *search, const rlx_holding_t *holding,
                      int strategy, const char *method)
 {
-    unsigned int bits = keys_of(search, holding->rule->options);
+    unsigned int bits = keys_of(search, holding->rule->kind,
+                                holding->rule->options);
     int has_text = (search->batch.store->provider->flags
                     & RLX_STORAGE_WANTS_TEXT) != 0;
 
@@ -273,7 +282,8 @@ static void add_strategies(search_t *search, const rlx_holding_t *holding)
 {
     const rlx_rule_t *rule = holding->rule;
 
-    if (rule->options->strategy != RLX_UNSET || rlx_rule_is_umbrella(rule)) {
+    if (rule->options->strategy != RLX_UNSET || rlx_rule_is_umbrella(rule)
+        || rule->kind == RLX_RULE_MODULE) {
         add_methods(search, holding, RLX_UNSET);
         return;
     }
@@ -324,10 +334,13 @@ static void add_dynamic(search_t *search, const rlx_holding_t *holding)
 
     search->limits += search->question->limit && holding->rule->options->name
                       && is_asked(search, holding->rule);
-    note_rule(search, holding->rule, "the limit depends on the request; "
-              "limits that this process has met were looked for, and no "
-              "others");
-    while ((rules = rlx_dynamic_known(holding->rule, &at, &n)) != NULL) {
+    if (!rlx_dynamic_known_is_complete()) {
+        note_rule(search, holding->rule, "the limit depends on the request, "
+                  "and has given more than could be kept in mind: not all of "
+                  "these were looked for");
+    }
+    while ((rules = rlx_dynamic_known(search->p, holding->rule, &at, &n))
+           != NULL) {
         for (int i = 0; i < n; i++) {
             rlx_holding_t one = *holding;
 
@@ -398,6 +411,7 @@ static void find_path(place_t *place, apr_pool_t *p)
     if ((place->is_location || rlx_conf_is(d, "<Directory"))
         && path && path[1] == '/' && !strpbrk(path, "*?[")) {
         place->path = path + 1;
+        place->path_len = strlen(place->path);
     }
 }
 
@@ -435,16 +449,10 @@ static void take_places(apr_array_header_t *places, const rlx_server_t *sv)
  *  the other. */
 static int are_apart(const place_t *a, const place_t *b)
 {
-    apr_size_t len;
+    apr_size_t len = a->path_len < b->path_len ? a->path_len : b->path_len;
 
-    if (!a->path || !b->path || a->is_location != b->is_location) {
-        return 0;
-    }
-    len = strlen(a->path);
-    if (len > strlen(b->path)) {
-        len = strlen(b->path);
-    }
-    return strncmp(a->path, b->path, len) != 0;
+    return a->path && b->path && a->is_location == b->is_location
+           && memcmp(a->path, b->path, len) != 0;
 }
 
 /** What counts under the endpoint of a section. */
@@ -471,6 +479,36 @@ static void add_place(search_t *search, const apr_array_header_t *places,
  * Servers
  */
 
+/** What .htaccess files say: limits count under their own directories. */
+static void add_htaccess(search_t *search)
+{
+    const apr_array_header_t *files = search->question->htaccess;
+
+    for (int i = 0; files && i < files->nelts; i++) {
+        const rlx_seen_view_t *file = &APR_ARRAY_IDX(files, i,
+                                                     rlx_seen_view_t);
+
+        for (int k = 0; file->sv == search->sv && k < file->sections->nelts;
+             k++) {
+            const rlx_section_t *section = APR_ARRAY_IDX(
+                file->sections, k, rlx_seen_section_t).section;
+
+            add_rules(search, section->rules, section, section, 1);
+        }
+    }
+}
+
+/** What other modules charge. */
+static void add_modules(search_t *search)
+{
+    for (const rlx_ext_limits_t *limits = rlx_module_limits_prepared(); limits;
+         limits = limits->next) {
+        for (int i = 0; i < limits->n; i++) {
+            add_rule(search, &limits->rules[i], NULL, NULL);
+        }
+    }
+}
+
 /** All that requests to a server may be counted by in one storage. */
 static void add_server(search_t *search, const apr_array_header_t *places,
                        const rlx_store_t *store)
@@ -478,6 +516,7 @@ static void add_server(search_t *search, const apr_array_header_t *places,
     const rlx_server_t *sv = search->sv;
 
     begin_store(search, store);
+    add_modules(search);
     if (store != sv->store && sv->fallback) {
         /* In place of all others. */
         add_rules(search, sv->fallback, NULL, NULL, 1);
@@ -488,6 +527,7 @@ static void add_server(search_t *search, const apr_array_header_t *places,
     for (int i = 0; i < places->nelts; i++) {
         add_place(search, places, &APR_ARRAY_IDX(places, i, place_t));
     }
+    add_htaccess(search);
     add_rules(search, sv->meta, NULL, NULL, 1);
 }
 
@@ -554,10 +594,6 @@ static void visit_directive(void *baton, const ap_directive_t *d,
     else if (rlx_conf_is(d, "RateLimitKey") && is_in_section(d)) {
         search->keys |= rlx_key_is_public(ap_getword_conf(search->p, &args))
                         ? KEY_PUBLIC : KEY_PRIVATE;
-    }
-    else if (rlx_conf_is(d, "AllowOverride")
-             && (ap_strcasestr(args, "limit") || ap_strcasestr(args, "all"))) {
-        note(search, "limits of .htaccess files are not looked for");
     }
 }
 
@@ -635,6 +671,12 @@ int rlx_counters_find(apr_pool_t *p, server_rec *main_server,
                       rlx_server_of(APR_ARRAY_IDX(servers, i, server_rec *)));
     }
     flush(search);
+    if (question->htaccess_left_out) {
+        note(search, apr_psprintf(p, "about %d .htaccess files with limits are "
+                                  "not kept in mind: what they count is not "
+                                  "looked for",
+                                  question->htaccess_left_out));
+    }
     if (is_hashed(question->key)) {
         note(search, "a key that is shown as # and 16 digits is shown so "
              "because it may be a secret, and cannot be turned back: name the "
@@ -663,7 +705,7 @@ const char *rlx_candidate_scope(const rlx_candidate_t *candidate)
     if (rlx_rule_is_umbrella(rule)) {
         return rule->of ? rule->of : rule->owner->name;
     }
-    if (rule->kind == RLX_RULE_SHARED) {
+    if (rule->kind == RLX_RULE_SHARED || rule->kind == RLX_RULE_MODULE) {
         return rule->options->scope->text;
     }
     return !section ? candidate->sv->name

@@ -50,6 +50,10 @@ typedef struct rlx_counters_question_t {
     const char *key;
     /** The name of a limit, or its text in whatever form; NULL: all. */
     const char *limit;
+    /** rlx_seen_view_t, .htaccess files that were seen; NULL: nobody looked.
+     *  How many more there were, about. */
+    const apr_array_header_t *htaccess;
+    int htaccess_left_out;
     rlx_candidates_fn found;
     void *baton;
 } rlx_counters_question_t;

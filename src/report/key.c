@@ -90,7 +90,11 @@ rlx_key_view_t *rlx_key_look(const rlx_snapshot_t *snapshot, const char *key)
 {
     rlx_key_view_t *view = apr_pcalloc(snapshot->p, sizeof(*view));
     looking_t looking = { snapshot, view };
-    rlx_counters_question_t question = { key, NULL, look, &looking };
+    rlx_counters_question_t question = {
+        .key = key, .htaccess = snapshot->htaccess,
+        .htaccess_left_out = snapshot->htaccess_left_out, .found = look,
+        .baton = &looking
+    };
     const rlx_server_t *sv = rlx_server_of(snapshot->main_server);
 
     view->key = key;

@@ -51,7 +51,8 @@ typedef struct rlx_key_view_t {
     apr_array_header_t *notes;
 } rlx_key_view_t;
 
-/** Look at every counter of a key, on every storage. Charges nothing.
+/** Look at every counter of a key, on every storage. Charges nothing. Limits
+ *  of .htaccess files are those of snapshot->htaccess.
  *  @return never NULL; from snapshot->p */
 rlx_key_view_t *rlx_key_look(const rlx_snapshot_t *snapshot, const char *key);
 

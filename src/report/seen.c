@@ -46,6 +46,7 @@ static void add_section(making_t *making, const rlx_section_t *section)
 {
     rlx_seen_section_t *at = apr_array_push(making->view->sections);
 
+    at->section = section;
     split_name(making, section, at);
     at->declared_at = apr_psprintf(making->p, "%s:%d", section->file,
                                    section->line);
@@ -127,6 +128,7 @@ static int look_at(request_rec *r, const rlx_seen_t *seen,
     if (!slash || !is_there(seen->file, r->pool)) {
         return 0;
     }
+    view->sv = seen->sv;
     view->server = seen->sv->name;
     view->file = seen->file;
     view->path = apr_pstrmemdup(r->pool, seen->file,
@@ -154,8 +156,12 @@ static int compare(const void *a, const void *b)
 
 void rlx_seen_look(request_rec *r, rlx_snapshot_t *snapshot)
 {
-    apr_array_header_t *list = rlx_seen_list(r->pool, snapshot->main_server);
+    apr_array_header_t *list;
 
+    if (snapshot->htaccess) {
+        return;
+    }
+    list = rlx_seen_list(r->pool, snapshot->main_server);
     snapshot->htaccess = apr_array_make(r->pool, list->nelts + 1,
                                         sizeof(rlx_seen_view_t));
     snapshot->htaccess_left_out = rlx_seen_left_out();

@@ -13,6 +13,7 @@
 /** A part of a file that speaks of limits: what stands in it by itself, or a
  *  section in it. */
 typedef struct rlx_seen_section_t {
+    const rlx_section_t *section;
     /** "Htaccess" and the directory; of a section in the file "Files" and
      *  "x.txt", "If" and its condition. Escape it. */
     const char *type;
@@ -27,7 +28,8 @@ typedef struct rlx_seen_section_t {
 
 /** A .htaccess file that speaks of limits. */
 typedef struct rlx_seen_view_t {
-    /** The server that read it, by its name in the tree. */
+    /** The server that read it, and its name in the tree. */
+    const rlx_server_t *sv;
     const char *server;
     /** The file, and its directory with a slash at its end. Escape it. */
     const char *file;
@@ -45,8 +47,8 @@ typedef struct rlx_seen_view_t {
     apr_array_header_t *sections;
 } rlx_seen_view_t;
 
-/** Read the files that were seen so far, into the snapshot. Files that are
- *  gone, or speak of limits no more, are left out.
+/** Read the files that were seen so far, into the snapshot, unless they are
+ *  there. Files that are gone, or speak of limits no more, are left out.
  *  @param r the request for the page */
 void rlx_seen_look(request_rec *r, rlx_snapshot_t *snapshot);
 

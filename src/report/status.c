@@ -128,6 +128,7 @@ static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
         snapshot->path = rlx_path_explain(r, &question);
     }
     if (key && key[0]) {
+        rlx_seen_look(r, snapshot);
         snapshot->key = rlx_key_look(snapshot, key);
     }
     if (refresh) {

@@ -259,8 +259,11 @@ void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
     if (snapshot->path) {
         rlx_text_path(out, snapshot);
     }
+    if (snapshot->path && snapshot->key) {
+        rlx_out_put(out, "\n");
+    }
     if (snapshot->key) {
-        rlx_render_text_key(out, snapshot);
+        rlx_text_key(out, snapshot);
     }
     if (snapshot->path || snapshot->key) {
         return;

@@ -63,7 +63,7 @@ static void render_counter(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     rlx_out_put(out, "\n");
 }
 
-void rlx_render_text_key(rlx_out_t *out, const rlx_snapshot_t *snapshot)
+void rlx_text_key(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 {
     const rlx_key_view_t *key = snapshot->key;
 
