@@ -316,6 +316,25 @@ like(part('Trials'), qr{Location /dry: .*\n.*: 6 of 108\n.*: 2 of 100\n}, 'and t
 codes(1, 1, '/new', 'k');
 is(news('all requests'), 'seen 1, allowed 1', 'and counting goes on');
 
+# So many limits that the figures need more room.
+$h->set_conf($conf =~ s/dry_run=on$|RateLimitEngine DryRun$//gmr . join '', map
+    { qq(<Location "/l$_">\nRateLimit "5 per hour"\n</Location>\n) } 1 .. 1200);
+$h->graceful;
+@client = (undef, map { $h->client($_) } 1 .. 5);
+is(news('all requests'), '', 'a thousand further limits: numbers are carried over');
+is(fates('_main, Location /many: 150 per 1 hour name=many'),
+   'seen 401, allowed 150, refused 251', 'of each limit');
+codes(1, 1, $_, 'k') for '/l1', '/l1200';
+is(news('all requests'), 'seen 2, allowed 2', 'and counting goes on');
+is(fates("_main, Location $_: 5 per 1 hour"), 'seen 1, allowed 1', 'also in the new ones')
+    for '/l1', '/l1200';
+unlike(part('Trials'), qr{Location /dry:}, 'a limit that is enforced is tried no longer');
+$h->set_conf($conf);
+$h->graceful;
+@client = (undef, map { $h->client($_) } 1 .. 5);
+is(fates('_main, Location /a: 5 per 1 hour'), 'seen 13, allowed 10, refused 3',
+   'with fewer again, too');
+
 ### The storage does not answer
 
 is(codes($_, 1, '/a', 'k'), '200', 'Redis answers') for 3, 4, 5;

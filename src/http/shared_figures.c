@@ -251,29 +251,46 @@ static void open_heavy(retained_t *kept, server_rec *s)
     kept->display = display;
 }
 
-/** Not 0 if something in the configuration is a dry run. */
-static int has_dry_run(const ap_directive_t *d)
+/** Not 0 if RateLimitEngine is DryRun anywhere. */
+static int has_dry_engine(const ap_directive_t *d)
 {
     for (; d; d = d->next) {
-        if (!ap_cstr_casecmpn(d->directive, "RateLimit", 9)
-            && (ap_strcasestr(d->args, "dry_run")
-                || ap_strcasestr(d->args, "DryRun"))) {
-            return 1;
-        }
-        if (has_dry_run(d->first_child)) {
+        if ((!ap_cstr_casecmp(d->directive, "RateLimitEngine")
+             && ap_strcasestr(d->args, "DryRun"))
+            || has_dry_engine(d->first_child)) {
             return 1;
         }
     }
     return 0;
 }
 
+/** The names of the limits that only try, or may come to: apr_uint64_t. */
+static apr_array_header_t *names_of_dry(const rows_t *rows)
+{
+    apr_array_header_t *names = apr_array_make(rows->p, 8,
+                                               sizeof(apr_uint64_t));
+    int is_any = has_dry_engine(ap_conftree);
+
+    for (int i = 0; i < rows->rules->nelts; i++) {
+        if (is_any || APR_ARRAY_IDX(rows->rules, i, rlx_rule_t *)
+                          ->options->dry_run) {
+            APR_ARRAY_PUSH(names, apr_uint64_t)
+                = APR_ARRAY_IDX(rows->names, i, apr_uint64_t);
+        }
+    }
+    return names;
+}
+
+/** A limit that is enforced now is tried no longer. */
 static void open_trials(retained_t *kept, server_rec *s, const rows_t *rows)
 {
+    const apr_array_header_t *names = names_of_dry(rows);
+
     if (kept->trials) {
-        rlx_trials_keep(kept->trials, (apr_uint64_t *)rows->names->elts,
-                        rows->names->nelts);
+        rlx_trials_keep(kept->trials, (const apr_uint64_t *)names->elts,
+                        names->nelts);
     }
-    else if (has_dry_run(ap_conftree)) {
+    else if (names->nelts) {
         kept->trials = get_memory(s, rlx_trials_bytes(), &kept->trials_shm);
     }
 }
