@@ -19,7 +19,7 @@ our @EXPORT_OK = qw(counters notes asked);
 sub counters {
     my ($body) = @_;
     my @counters;
-    while ($body =~ /^\ \ (\S.*?),\ ([\w-]+)[^\n]*?\ \[([^]\n]*)\]\ \ \([^()\n]*\)
+    while ($body =~ /^\ \ (\S.*?),\ ([\w-]+)[^\n]*?\ \[(.*)\]\ \ \([^()\n]*\)
                      \n\s+at:\ (.*)\n\s+storage:.*\n(?:\s+counted\ as:.*\n)?
                      \s+remaining:\ (\d+),\ resets\ in\ (-?\d+)\ s,\ (.*)\n/gmx) {
         my ($limit, $source, $at, $left, $room) = ("$1 $2", $3, $4, "$5, $6 s",
