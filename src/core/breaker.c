@@ -80,7 +80,6 @@ rlx_breaker_change_e rlx_breaker_answered(rlx_breaker_t *breaker,
     if (!change(breaker, ticket, 0)) {
         return RLX_BREAKER_SAME;
     }
-    __atomic_store_n(&breaker->up_since, now, __ATOMIC_RELEASE);
     *down_usec = since && since < now ? now - since : 0;
     return RLX_BREAKER_CLOSED;
 }
@@ -99,7 +98,6 @@ rlx_breaker_change_e rlx_breaker_failed(rlx_breaker_t *breaker,
         return RLX_BREAKER_STAYS_OPEN;
     }
     __atomic_store_n(&breaker->down_since, now, __ATOMIC_RELEASE);
-    __atomic_fetch_add(&breaker->failures, 1, __ATOMIC_RELAXED);
     return RLX_BREAKER_OPENED;
 }
 
@@ -114,15 +112,4 @@ rlx_usec_t rlx_breaker_down_since(const rlx_breaker_t *breaker)
 {
     return __atomic_load_n(&breaker->state, __ATOMIC_ACQUIRE)
            ? __atomic_load_n(&breaker->down_since, __ATOMIC_ACQUIRE) : 0;
-}
-
-rlx_usec_t rlx_breaker_up_since(const rlx_breaker_t *breaker)
-{
-    return __atomic_load_n(&breaker->state, __ATOMIC_ACQUIRE)
-           ? 0 : __atomic_load_n(&breaker->up_since, __ATOMIC_ACQUIRE);
-}
-
-uint64_t rlx_breaker_failures(const rlx_breaker_t *breaker)
-{
-    return __atomic_load_n(&breaker->failures, __ATOMIC_RELAXED);
 }

@@ -29,10 +29,6 @@ typedef struct rlx_breaker_t {
     uint64_t state;
     /** When it was opened. */
     rlx_usec_t down_since;
-    /** When it was closed; 0: it has never been opened. */
-    rlx_usec_t up_since;
-    /** How often it was opened. */
-    uint64_t failures;
 } rlx_breaker_t;
 
 /** What one who asks has to show afterwards: the state that let him. */
@@ -76,11 +72,5 @@ rlx_usec_t rlx_breaker_retry_at(const rlx_breaker_t *breaker, rlx_usec_t now);
 
 /** Since when it is open; 0 if it is closed. */
 rlx_usec_t rlx_breaker_down_since(const rlx_breaker_t *breaker);
-
-/** Since when it is closed; 0 if it is open, or has never been. */
-rlx_usec_t rlx_breaker_up_since(const rlx_breaker_t *breaker);
-
-/** How often it was opened. */
-uint64_t rlx_breaker_failures(const rlx_breaker_t *breaker);
 
 #endif /* RLX_CORE_BREAKER_H */

@@ -86,5 +86,12 @@ uint64_t rlx_latency_quantile(const rlx_latency_t *copy,
 
 uint64_t rlx_latency_recent(const rlx_latency_t *copy)
 {
-    return copy->recent / RECENT;
+    return (copy->recent + RECENT - 1) / RECENT;
+}
+
+uint64_t rlx_latency_mean(const rlx_latency_t *copy)
+{
+    uint64_t n = rlx_latency_count(copy);
+
+    return n ? copy->sum_usec / n + (copy->sum_usec % n != 0) : 0;
 }

@@ -46,7 +46,9 @@ uint64_t rlx_latency_count(const rlx_latency_t *copy);
 uint64_t rlx_latency_quantile(const rlx_latency_t *copy,
                               unsigned int permille);
 
-/** The mean of about the last 32, microseconds. */
+/** The mean of about the last 32, and of all, in microseconds, rounded up; 0:
+ *  nothing was noted. */
 uint64_t rlx_latency_recent(const rlx_latency_t *copy);
+uint64_t rlx_latency_mean(const rlx_latency_t *copy);
 
 #endif /* RLX_CORE_LATENCY_H */

@@ -17,6 +17,7 @@
 #include "http/headers.h"
 #include "http/htaccess.h"
 #include "http/log_tags.h"
+#include "http/lookup.h"
 #include "http/resolve.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -52,6 +53,9 @@ static int let_pass(request_rec *r)
 {
     rlx_request_t *request = rlx_request_get(r, 0);
 
+    if (request->is_filtered == RLX_FILTERED_LOOKUP) {
+        return DECLINED;
+    }
     request->is_filtered = request->is_exempt = 1;
     begin(r, request, RLX_PHASE_FIXUPS);
     rlx_fate_count(request);
@@ -119,13 +123,18 @@ static int is_concerned(const request_rec *r, const rlx_server_t *sv,
     return sv->defaults || sv->application || (dir && dir->chain) || sv->meta;
 }
 
-/** After an internal redirect: an ErrorDocument is answered with the status of
+/** After an internal redirect, or in a look-up, which takes that for its
+ *  disguise: an ErrorDocument is answered with the status of
  *  the refusal, and what was decided is known there. */
 static void go_on(request_rec *r)
 {
     rlx_request_t *request = rlx_request_find(r);
 
     if (!request) {
+        return;
+    }
+    if (request->is_filtered == RLX_FILTERED_LOOKUP) {
+        rlx_lookup_reach(r);
         return;
     }
     if (request->refused_in && r->status == request->status) {

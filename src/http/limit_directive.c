@@ -12,6 +12,7 @@
 #include "http/parse.h"
 #include "http/remembered.h"
 #include "http/rule.h"
+#include "http/seen.h"
 #include "http/shared_figures.h"
 
 /** Where each kind may stand. */
@@ -223,6 +224,9 @@ static const char *get_line(const cmd_parms *cmd, rlx_rule_e kind,
     if (rlx_in_htaccess(cmd)
         && (*line = rlx_remembered_find(cmd, kind, text)) != NULL) {
         return NULL;
+    }
+    if (rlx_in_htaccess(cmd)) {
+        rlx_seen_note(cmd);
     }
     own->section_name = NULL;
     *line = own;

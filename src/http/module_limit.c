@@ -11,6 +11,8 @@
 
 #include <apr_strings.h>
 
+#include "http_core.h"
+
 #include "http/parse.h"
 #include "http/rule.h"
 #include "http/shared_figures.h"
@@ -160,6 +162,37 @@ static const char *make(apr_pool_t *p, const rlx_ext_spec_t *spec,
     return NULL;
 }
 
+/** What was prepared while the configuration was read, which one thread does.
+ *  Requests only read it. */
+static rlx_ext_limits_t *prepared;
+
+const rlx_ext_limits_t *rlx_module_limits_prepared(void)
+{
+    return prepared;
+}
+
+/** The configuration goes, and with it all of them. */
+static apr_status_t unlist(void *data)
+{
+    prepared = NULL;
+    return APR_SUCCESS;
+}
+
+/** List limits for those who look for counters, if they live as long as the
+ *  configuration. */
+static void list(apr_pool_t *p, const server_rec *s, rlx_ext_limits_t *made)
+{
+    if (!s || p != s->process->pconf
+        || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_RUN_MPM) {
+        return;
+    }
+    if (!prepared) {
+        apr_pool_cleanup_register(p, NULL, unlist, apr_pool_cleanup_null);
+    }
+    made->next = prepared;
+    prepared = made;
+}
+
 const char *rlx_ext_prepare(apr_pool_t *p, const server_rec *s,
                             const rlx_ext_spec_t *given,
                             const rlx_ext_limits_t **limits)
@@ -179,6 +212,7 @@ const char *rlx_ext_prepare(apr_pool_t *p, const server_rec *s,
         error = rlx_module_limits_refused(made, rlx_server_of(s)->store, p);
     }
     if (!error) {
+        list(p, s, made);
         *limits = made;
     }
     return error;

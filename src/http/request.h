@@ -79,6 +79,8 @@ typedef enum {
     RLX_RESULT_ERROR
 } rlx_result_e;
 
+#define RLX_FILTERED_LOOKUP 2
+
 /** The meta limits of a request; see meta.h. */
 typedef struct rlx_meta_t rlx_meta_t;
 
@@ -103,7 +105,8 @@ typedef struct rlx_request_t {
     int has_pending;
     rlx_result_e result;
     /** Not 0: RateLimitRequestFilter said that no limit is looked at; it
-     *  holds for all redirects to come. */
+     *  holds for all redirects to come. RLX_FILTERED_LOOKUP: this is no
+     *  client's request, see lookup.h. */
     int is_filtered;
     /** Not 0: some exemption held, or would have if there were limits. */
     int is_exempt;

@@ -18,6 +18,7 @@
 #include "report/key.h"
 #include "report/path.h"
 #include "report/render.h"
+#include "report/seen.h"
 
 /** The longest that a page may be told to wait before it asks again. */
 #define REFRESH_SEC_MAX 3600
@@ -30,18 +31,22 @@ typedef struct form_t {
     const char *media_type;
     const char *content_type;
     void (*render)(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+    /** Not 0: .htaccess files are read for it. */
+    int shows_files;
 } form_t;
 
 /* The first is for clients that take anything, as curl does. */
 static const form_t forms[] = {
-    { "text", "text/plain", "text/plain; charset=utf-8", rlx_render_text },
-    { "html", "text/html", "text/html; charset=utf-8", rlx_render_html },
-    { "json", "application/json", "application/json", rlx_render_json },
+    { "text", "text/plain", "text/plain; charset=utf-8", rlx_render_text,
+      1 },
+    { "html", "text/html", "text/html; charset=utf-8", rlx_render_html,
+      1 },
+    { "json", "application/json", "application/json", rlx_render_json, 1 },
     { NULL, "application/openmetrics-text",
       "application/openmetrics-text; version=1.0.0; charset=utf-8",
-      rlx_render_openmetrics },
+      rlx_render_openmetrics, 0 },
     { "prometheus", NULL, "text/plain; version=0.0.4; charset=utf-8",
-      rlx_render_prometheus }
+      rlx_render_prometheus, 0 }
 };
 
 #define FORMS ((int)(sizeof(forms) / sizeof(forms[0])))
@@ -128,6 +133,7 @@ static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
         snapshot->path = rlx_path_explain(r, &question);
     }
     if (key && key[0]) {
+        rlx_seen_look(r, snapshot);
         snapshot->key = rlx_key_look(snapshot, key);
     }
     if (refresh) {
@@ -151,6 +157,11 @@ static int show(request_rec *r, const apr_table_t *args, const form_t *form)
         return OK;
     }
     snapshot = look(r, args);
+    if (form->shows_files
+        && (form->render != rlx_render_text
+            || (!snapshot->path && !snapshot->key))) {
+        rlx_seen_look(r, snapshot);
+    }
     if (form->render == rlx_render_html) {
         set_policy(r, snapshot);
     }

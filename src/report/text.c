@@ -193,6 +193,18 @@ static void render_warnings(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 
 void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 {
+    if (snapshot->path) {
+        rlx_text_path(out, snapshot);
+    }
+    if (snapshot->path && snapshot->key) {
+        rlx_out_put(out, "\n");
+    }
+    if (snapshot->key) {
+        rlx_text_key(out, snapshot);
+    }
+    if (snapshot->path || snapshot->key) {
+        return;
+    }
     rlx_out_put(out, "Configuration\n");
     for (int i = 0; i < snapshot->settings->nelts; i++) {
         render_setting(out, &APR_ARRAY_IDX(snapshot->settings, i,
@@ -203,6 +215,7 @@ void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
         render_tree(out, snapshot, APR_ARRAY_IDX(snapshot->trees, i,
                                                  rlx_tree_t *));
     }
+    rlx_text_seen(out, snapshot);
     rlx_text_storages(out, snapshot);
     render_warnings(out, snapshot);
     if (snapshot->is_served) {

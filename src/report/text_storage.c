@@ -26,42 +26,38 @@ static const char *ms(apr_pool_t *p, apr_uint64_t usec)
 /** Whether it answers, and since when. */
 static void render_health(rlx_out_t *out, const rlx_storage_view_t *view)
 {
-    const rlx_store_health_t *health = view->health;
     int answers = view->status == APR_SUCCESS && view->figures.healthy
                   && !view->retry_sec;
 
     rlx_out_put(out, answers ? "    answers" : "    does not answer");
-    if (health && health->since && health->is_down == !answers) {
+    if (view->has_health && view->health.is_down == !answers) {
         rlx_out_put(out, " since ");
-        rlx_out_time(out, health->since);
+        rlx_out_time(out, view->health.changed_at);
     }
     if (view->retry_sec) {
         rlx_out_print(out, "; asked again in %" APR_INT64_T_FMT " s",
                       view->retry_sec);
     }
     rlx_out_put(out, "\n");
-    if (health) {
-        rlx_out_print(out, "    failures: %" APR_UINT64_T_FMT "\n",
-                      health->failures);
-    }
 }
 
-/** How long requests waited for it. */
-static void render_latency(rlx_out_t *out, apr_pool_t *p,
-                           const rlx_latency_t *latency)
+/** How calls over the network went. */
+static void render_calls(rlx_out_t *out, apr_pool_t *p,
+                         const rlx_health_t *health)
 {
-    apr_uint64_t calls = rlx_latency_count(latency);
+    const rlx_latency_t *answers = &health->answers;
+    apr_uint64_t n = rlx_latency_count(answers);
 
-    rlx_out_print(out, "    calls: %" APR_UINT64_T_FMT, calls);
-    if (calls) {
-        rlx_out_print(out, "; %s of late, half within %s, 99 %% within %s, "
-                      "longest %s",
-                      ms(p, rlx_latency_recent(latency)),
-                      ms(p, rlx_latency_quantile(latency, 500)),
-                      ms(p, rlx_latency_quantile(latency, 990)),
-                      ms(p, latency->longest_usec));
+    rlx_out_print(out, "    calls: %" APR_UINT64_T_FMT " answered, %"
+                  APR_UINT64_T_FMT " not\n", n, health->failed);
+    if (n) {
+        rlx_out_print(out, "    round trips: %s of late, half within %s, "
+                      "99 %% within %s, longest %s\n",
+                      ms(p, rlx_latency_recent(answers)),
+                      ms(p, rlx_latency_quantile(answers, 500)),
+                      ms(p, rlx_latency_quantile(answers, 990)),
+                      ms(p, answers->longest_usec));
     }
-    rlx_out_put(out, "\n");
 }
 
 /** What it holds. */
@@ -98,8 +94,8 @@ static void render_storage(rlx_out_t *out, apr_pool_t *p,
         return;
     }
     render_health(out, view);
-    if (view->health) {
-        render_latency(out, p, &view->health->latency);
+    if (view->has_health) {
+        render_calls(out, p, &view->health);
     }
     if (view->status == APR_SUCCESS) {
         render_figures(out, &view->figures);

@@ -45,7 +45,6 @@ struct rlx_storage_t {
     const rlx_storage_provider_t *provider;
     rlx_storage_t *instance;
     rlx_usec_t (*retry_at)(const rlx_storage_t *instance, rlx_usec_t now);
-    void (*health)(const rlx_storage_t *instance, rlx_store_health_t *health);
     const char *shown_uri;
     const char *name;
     rlx_deny_settings_t settings;
@@ -341,11 +340,6 @@ static rlx_usec_t deny_retry_at(const rlx_storage_t *deny, rlx_usec_t now)
     return deny->retry_at(deny->instance, now);
 }
 
-static void deny_health(const rlx_storage_t *deny, rlx_store_health_t *health)
-{
-    deny->health(deny->instance, health);
-}
-
 /** No URI leads to it, so create() is never called. */
 static const rlx_storage_provider_t deny_provider = {
     .refuses = deny_refuses,
@@ -369,7 +363,6 @@ void rlx_deny_put(rlx_store_t *store, const char *name,
     deny->provider = store->provider;
     deny->instance = store->instance;
     deny->retry_at = store->retry_at;
-    deny->health = store->health;
     deny->shown_uri = store->shown_uri;
     deny->name = name;
     deny->settings = *settings;
@@ -377,10 +370,11 @@ void rlx_deny_put(rlx_store_t *store, const char *name,
     deny->pool = pconf;
     deny->own = deny_provider;
     deny->own.flags = store->provider->flags;
+    store->behind_provider = store->provider;
+    store->behind_instance = store->instance;
     store->provider = &deny->own;
     store->instance = deny;
     store->retry_at = store->retry_at ? deny_retry_at : NULL;
-    store->health = store->health ? deny_health : NULL;
 }
 
 /*

@@ -2,8 +2,8 @@
 
 /*
  * The guard of a storage that may fail. Each call that requests make goes by
- * the breaker, which stands in a small segment of shared memory, and is timed;
- * calls that an administrator makes (forgetting, figures) are let through.
+ * the breaker, which stands in a small segment of shared memory; calls that
+ * an administrator makes (forgetting, figures) are let through.
  */
 
 #include "store/guard.h"
@@ -12,13 +12,12 @@
 #include <apr_strings.h>
 
 #include "core/breaker.h"
-#include "core/latency.h"
 #include "store/clock.h"
 
 /** What all children share. */
 typedef struct shared_t {
     rlx_breaker_t breaker;
-    rlx_latency_t latency;
+    rlx_health_t health;
 } shared_t;
 
 /** What is kept over graceful restarts. */
@@ -38,7 +37,7 @@ struct rlx_storage_t {
     apr_pool_t *pool;
     /** Shared by all children; NULL before open(). */
     rlx_breaker_t *breaker;
-    rlx_latency_t *latency;
+    rlx_health_t *health;
     /** Not 0: the storage could not be made ready in this child. */
     int is_lost;
     /** The guard as a provider. */
@@ -76,9 +75,10 @@ static apr_status_t guard_open(rlx_storage_t *guard)
         }
         segment->shared = apr_shm_baseaddr_get(segment->shm);
         memset(segment->shared, 0, sizeof(*segment->shared));
+        rlx_health_change(&segment->shared->health, apr_time_now(), 0);
     }
     guard->breaker = &segment->shared->breaker;
-    guard->latency = &segment->shared->latency;
+    guard->health = &segment->shared->health;
     return guard->provider->open(guard->instance);
 }
 
@@ -101,60 +101,62 @@ static void tell(const rlx_storage_t *guard, rlx_store_state_e state,
     }
 }
 
-/** A call on its way. */
+/** A call that was let through. */
 typedef struct call_t {
     rlx_breaker_ticket_t ticket;
-    /** Wall clock. */
-    rlx_usec_t now;
-    /** Monotonic. */
-    rlx_usec_t begun;
+    /** As rlx_monotonic_usec(). */
+    rlx_usec_t began;
 } call_t;
 
-/** Not 0 if the storage may be asked now, and then the call begins. */
+/** Not 0 if the storage may be asked now. */
 static int may_ask(rlx_storage_t *guard, rlx_usec_t now, call_t *call)
 {
     if (guard->is_lost
         || !rlx_breaker_may_ask(guard->breaker, now, &call->ticket)) {
         return 0;
     }
-    call->now = now;
-    call->begun = rlx_monotonic_usec();
+    call->began = rlx_monotonic_usec();
     return 1;
 }
 
 /** It did not answer. */
 static __attribute__((noinline)) void
-note_failure(rlx_storage_t *guard, const call_t *call, apr_status_t status,
-             apr_pool_t *ptemp)
+note_failure(rlx_storage_t *guard, rlx_breaker_ticket_t ticket, rlx_usec_t now,
+             apr_status_t status, apr_pool_t *ptemp)
 {
     const rlx_storage_provider_t *provider = guard->provider;
-    rlx_breaker_change_e changed = rlx_breaker_failed(guard->breaker,
-                                                      call->ticket, call->now);
+    rlx_breaker_change_e changed = rlx_breaker_failed(guard->breaker, ticket,
+                                                      now);
 
+    if (changed == RLX_BREAKER_OPENED) {
+        rlx_health_change(guard->health, now, 1);
+    }
     if (changed != RLX_BREAKER_SAME) {
         tell(guard, changed == RLX_BREAKER_OPENED ? RLX_STORE_DOWN
                                                   : RLX_STORE_STILL_DOWN,
              status,
              provider->trouble ? provider->trouble(guard->instance, ptemp)
                                : NULL,
-             rlx_breaker_retry_at(guard->breaker, call->now) - call->now);
+             rlx_breaker_retry_at(guard->breaker, now) - now);
     }
 }
 
 /** Keep in mind how a call went. A storage of many servers that cannot answer
  *  this call, though it can others, is no storage that is down. */
 static apr_status_t note(rlx_storage_t *guard, const call_t *call,
-                         apr_status_t status, apr_pool_t *ptemp)
+                         rlx_usec_t now, apr_status_t status,
+                         apr_pool_t *ptemp)
 {
+    rlx_breaker_ticket_t ticket = call->ticket;
     rlx_usec_t down_usec;
 
-    rlx_latency_note(guard->latency,
-                     (uint64_t)(rlx_monotonic_usec() - call->begun));
+    rlx_health_note(guard->health, call->began, status == APR_SUCCESS);
     if (status != APR_SUCCESS && status != APR_EAGAIN) {
-        note_failure(guard, call, status, ptemp);
+        note_failure(guard, ticket, now, status, ptemp);
     }
-    else if (rlx_breaker_answered(guard->breaker, call->ticket, call->now,
-                                  &down_usec) == RLX_BREAKER_CLOSED) {
+    else if (rlx_breaker_answered(guard->breaker, ticket, now, &down_usec)
+             == RLX_BREAKER_CLOSED) {
+        rlx_health_change(guard->health, now, 0);
         tell(guard, RLX_STORE_UP, APR_SUCCESS, NULL, down_usec);
     }
     return status;
@@ -170,7 +172,7 @@ static apr_status_t guard_decide(rlx_storage_t *guard, rlx_charge_e mode,
     if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, &call,
+    return note(guard, &call, now,
                 guard->provider->decide(guard->instance, mode, counters, n,
                                         now, verdicts, ptemp), ptemp);
 }
@@ -185,7 +187,7 @@ static apr_status_t guard_look(rlx_storage_t *guard,
     if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, &call,
+    return note(guard, &call, now,
                 guard->provider->look(guard->instance, counters, n, now,
                                       verdicts, ptemp), ptemp);
 }
@@ -200,7 +202,7 @@ static apr_status_t guard_give_back(rlx_storage_t *guard,
     if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, &call,
+    return note(guard, &call, now,
                 guard->provider->give_back(guard->instance, counters, n,
                                            charged_at, now, ptemp), ptemp);
 }
@@ -247,18 +249,6 @@ static rlx_usec_t guard_retry_at(const rlx_storage_t *guard, rlx_usec_t now)
     return rlx_breaker_retry_at(guard->breaker, now);
 }
 
-static void guard_health(const rlx_storage_t *guard,
-                         rlx_store_health_t *health)
-{
-    rlx_usec_t down_since = rlx_breaker_down_since(guard->breaker);
-
-    health->is_down = guard->is_lost || down_since;
-    health->since = down_since ? down_since
-                               : rlx_breaker_up_since(guard->breaker);
-    health->failures = rlx_breaker_failures(guard->breaker);
-    rlx_latency_read(guard->latency, &health->latency);
-}
-
 /** No URI leads to it, so create() is never called. */
 static const rlx_storage_provider_t guard_provider = {
     .refuses = guard_refuses,
@@ -291,5 +281,5 @@ void rlx_guard_put(rlx_store_t *store, const char *name,
     store->provider = &guard->own;
     store->instance = guard;
     store->retry_at = guard_retry_at;
-    store->health = guard_health;
+    store->health = &guard->health;
 }

@@ -326,7 +326,7 @@ void rlx_mc_note_answer(rlx_storage_t *store, const rlx_mc_server_t *server,
 void rlx_mc_complain(rlx_storage_t *store, const rlx_mc_server_t *server,
                      const char *said, apr_pool_t *ptemp)
 {
-    apr_uint64_t now = (apr_uint64_t)rlx_mc_clock();
+    apr_uint64_t now = (apr_uint64_t)rlx_monotonic_usec();
     apr_uint64_t last = __atomic_load_n(&store->complained_usec,
                                         __ATOMIC_RELAXED);
 
@@ -350,7 +350,7 @@ static apr_status_t ask(rlx_storage_t *store, rlx_mc_server_t *server,
                         int (*heard)(void *baton, const char *line),
                         void *baton, apr_pool_t *ptemp)
 {
-    rlx_usec_t until = rlx_mc_clock() + store->budget_usec;
+    rlx_usec_t until = rlx_monotonic_usec() + store->budget_usec;
     rlx_mc_link_t *link;
     apr_status_t status = rlx_mc_link_take(server, &link);
     int done = 0;

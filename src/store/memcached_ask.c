@@ -64,12 +64,12 @@ static apr_status_t take_link(rlx_mc_group_t *group, rlx_mc_asked_t *asked)
         asked->has_failed = 1;
         return APR_EAGAIN;
     }
-    status = rlx_mc_clock() < group->until
+    status = rlx_monotonic_usec() < group->until
              ? rlx_mc_link_take(server, &asked->link) : APR_EAGAIN;
     if (status != APR_SUCCESS) {
         return status;
     }
-    asked->asked_at = rlx_mc_clock();
+    asked->asked_at = rlx_monotonic_usec();
     if (asked->link->socket) {
         return APR_SUCCESS;
     }
@@ -319,7 +319,7 @@ apr_status_t rlx_mc_read_all(rlx_mc_group_t *group)
             return fail(group, asked, status, said);
         }
         asked->has_answered = 1;
-        __atomic_store_n(&asked->server->answered_at, rlx_mc_clock(),
+        __atomic_store_n(&asked->server->answered_at, rlx_monotonic_usec(),
                          __ATOMIC_RELAXED);
         drop_old_generations(group, s);
     }

@@ -55,7 +55,7 @@ static int is_late(const rlx_mc_call_t *call, rlx_usec_t now)
  *  goes alone. */
 static rlx_mc_call_t *gather(rlx_mc_gate_t *gate, rlx_mc_call_t *own)
 {
-    rlx_usec_t now = rlx_mc_clock();
+    rlx_usec_t now = rlx_monotonic_usec();
     rlx_mc_call_t **at = &gate->queue;
     rlx_mc_call_t **last = &own->next;
     int n = own->n;
@@ -115,7 +115,7 @@ static apr_status_t queue_up(rlx_mc_call_t *call)
     __atomic_store_n(&gate->bits, gate->bits | bits_of(call),
                      __ATOMIC_RELAXED);
     while (!call->is_done) {
-        rlx_usec_t left = call->until - rlx_mc_clock();
+        rlx_usec_t left = call->until - rlx_monotonic_usec();
 
         if (call->is_taken) {
             /* Who leads has no more time than this call has. */
@@ -193,7 +193,7 @@ static void begin(rlx_mc_call_t *call, rlx_storage_t *store,
     call->store = store;
     call->mode = RLX_CHARGE_ALL;
     call->now = call->charged_at = now;
-    call->end = rlx_mc_clock() + store->budget_usec;
+    call->end = rlx_monotonic_usec() + store->budget_usec;
     /* The rest is for giving back. */
     call->until = call->end - store->budget_usec / 4;
     call->p = p;

@@ -310,7 +310,7 @@ static apr_status_t do_rounds(rlx_mc_group_t *group)
     apr_status_t status = APR_SUCCESS;
 
     for (int round = 0; status == APR_SUCCESS && want_cells(group); round++) {
-        status = round && rlx_mc_clock() >= group->until ? APR_EAGAIN
+        status = round && rlx_monotonic_usec() >= group->until ? APR_EAGAIN
                                                          : do_round(group);
     }
     return status;

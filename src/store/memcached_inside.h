@@ -12,6 +12,7 @@
 #ifndef RLX_STORE_MEMCACHED_INSIDE_H
 #define RLX_STORE_MEMCACHED_INSIDE_H
 
+#include "store/clock.h"
 #include "store/store.h"
 
 #include <apr_network_io.h>
@@ -86,7 +87,7 @@ struct rlx_storage_t {
 
 /*
  * memcached_link.c: connections. A time that some function is given to end
- * by is monotonic: of rlx_mc_clock().
+ * by is monotonic: of rlx_monotonic_usec().
  */
 
 /** A connection of a pool, open or not. One thread has it at a time. */
@@ -105,9 +106,6 @@ typedef struct rlx_mc_link_t {
     apr_size_t to;
     char in[4096];
 } rlx_mc_link_t;
-
-/** Monotonic microseconds. */
-rlx_usec_t rlx_mc_clock(void);
 
 /** Make the pool of a server's connections ready in a child.
  *  @param most     connections at the most

@@ -19,14 +19,6 @@
 /** Below this APR would not wait at all. */
 #define WAIT_USEC_MIN 1000
 
-rlx_usec_t rlx_mc_clock(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (rlx_usec_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /** A pool with memory of its own, so that no two threads share any. */
 static apr_status_t make_pool(apr_pool_t **pool, apr_pool_t *parent)
 {
@@ -111,7 +103,7 @@ void rlx_mc_link_give(rlx_mc_link_t *link, int is_sound)
  *  been there for long. */
 static apr_status_t wait_until(rlx_mc_link_t *link, rlx_usec_t until)
 {
-    rlx_usec_t left = until - rlx_mc_clock();
+    rlx_usec_t left = until - rlx_monotonic_usec();
 
     if (left <= 0) {
         return apr_socket_timeout_set(link->socket, 0);

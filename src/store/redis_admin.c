@@ -65,7 +65,7 @@ apr_status_t rlx_redis_forget(rlx_storage_t *store,
                               const rlx_counter_t *counters, int n,
                               apr_pool_t *ptemp)
 {
-    rlx_usec_t deadline = rlx_redis_clock() + store->settings.timeout_usec;
+    rlx_usec_t deadline = rlx_monotonic_usec() + store->settings.timeout_usec;
     apr_status_t result = APR_SUCCESS;
     rlx_redis_batch_t batch;
     rlx_redis_why_t why, first;
@@ -222,10 +222,10 @@ static apr_status_t forget_there(rlx_redis_conn_t *conn, void *baton,
     do {
         /* Each step has the time of a call. */
         status = forget_some(f, conn, cursor,
-                             rlx_redis_clock()
+                             rlx_monotonic_usec()
                              + 2 * f->store->settings.timeout_usec, why);
         apr_pool_clear(f->step);
-        if (status == APR_SUCCESS && rlx_redis_clock() > f->end) {
+        if (status == APR_SUCCESS && rlx_monotonic_usec() > f->end) {
             rlx_redis_why(why, "it has more keys than could be gone through "
                           "in %d seconds", FORGET_ALL_USEC / 1000000);
             status = APR_TIMEUP;
@@ -238,7 +238,7 @@ apr_status_t rlx_redis_forget_all(rlx_storage_t *store, const char *prefix,
                                   size_t len, apr_pool_t *ptemp)
 {
     forgetting_t f = { store, rlx_redis_key_pattern(prefix, len, ptemp),
-                       rlx_redis_clock() + FORGET_ALL_USEC };
+                       rlx_monotonic_usec() + FORGET_ALL_USEC };
     rlx_redis_why_t why;
     apr_status_t status;
 
@@ -274,7 +274,7 @@ static apr_status_t count_there(rlx_redis_conn_t *conn, void *baton,
                                 rlx_redis_why_t *why)
 {
     counting_t *counting = baton;
-    rlx_usec_t deadline = rlx_redis_clock()
+    rlx_usec_t deadline = rlx_monotonic_usec()
                           + counting->store->settings.timeout_usec;
     const char *info_part[] = { "INFO" };
     size_t info_len[] = { 4 };

@@ -352,7 +352,7 @@ static apr_status_t ask_all(const rlx_redis_cluster_t *cluster,
 
     rlx_redis_why(why, "none of its hosts has an address");
     for (int i = 0; i < n && status != APR_SUCCESS; i++) {
-        rlx_usec_t now = rlx_redis_clock();
+        rlx_usec_t now = rlx_monotonic_usec();
         rlx_usec_t share = (deadline - now) / 2;
 
         if (i && share < 500) {
@@ -381,7 +381,7 @@ static void ask_unlocked(rlx_redis_cluster_t *cluster, work_t *work,
     apr_status_t status;
 
     /* The last quarter is for what is to be asked once the map is known. */
-    deadline -= (deadline - rlx_redis_clock()) / 4;
+    deadline -= (deadline - rlx_monotonic_usec()) / 4;
     work->n = list_places(cluster, work->places);
     cluster->is_renewing = 1;
     apr_thread_mutex_unlock(cluster->mutex);
@@ -406,7 +406,7 @@ static void renew(rlx_redis_cluster_t *cluster, rlx_usec_t deadline)
     if (work) {
         ask_unlocked(cluster, work, deadline);
     }
-    cluster->asked_at = rlx_redis_clock();
+    cluster->asked_at = rlx_monotonic_usec();
     cluster->news = news;
     if (cluster->status == APR_SUCCESS) {
         has_changed = take_over(cluster, &work->told);
@@ -427,7 +427,7 @@ static int is_due(const rlx_redis_cluster_t *cluster)
                       ? RENEW_EVERY_USEC : RENEW_TOLD_USEC;
 
     return !cluster->is_renewing
-           && rlx_redis_clock() - cluster->asked_at >= wait;
+           && rlx_monotonic_usec() - cluster->asked_at >= wait;
 }
 
 /** There is no map: ask, or wait for who does. Called with the mutex held. */
@@ -437,7 +437,7 @@ static apr_status_t begin(rlx_redis_cluster_t *cluster, rlx_usec_t deadline)
         renew(cluster, deadline);
     }
     while (cluster->is_renewing) {
-        rlx_usec_t left = deadline - rlx_redis_clock();
+        rlx_usec_t left = deadline - rlx_monotonic_usec();
 
         if (left <= 0) {
             rlx_redis_why(&cluster->why, "it did not say in time who has "
@@ -488,7 +488,7 @@ apr_status_t rlx_redis_cluster_renew(rlx_redis_cluster_t *cluster,
 
     apr_thread_mutex_lock(cluster->mutex);
     cluster->is_doubted = 1;
-    if (deadline - rlx_redis_clock() < 3 * fair_share(cluster)) {
+    if (deadline - rlx_monotonic_usec() < 3 * fair_share(cluster)) {
         status = APR_EAGAIN;
         rlx_redis_why(why, "there is no time left to ask who has which slots");
     }

@@ -48,7 +48,7 @@ apr_status_t rlx_redis_cluster_make(rlx_redis_cluster_t **cluster,
  * Hold the server that has a slot. The map is asked for first where there is
  * none, or where it is known to be wrong, which is tried once in a second.
  * @param node     where it goes, to be released; NULL: nobody has the slot
- * @param deadline by rlx_redis_clock()
+ * @param deadline by rlx_monotonic_usec()
  * @return APR_SUCCESS; or there is no map, and why is filled in
  */
 apr_status_t rlx_redis_cluster_hold(rlx_redis_cluster_t *cluster,

@@ -34,14 +34,6 @@
 /** Parts of AUTH, SELECT and CLIENT SETNAME. */
 #define LOGIN_PARTS_MAX 3
 
-rlx_usec_t rlx_redis_clock(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (rlx_usec_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 void rlx_redis_why(rlx_redis_why_t *why, const char *format, ...)
 {
     va_list args;
@@ -120,7 +112,7 @@ static apr_status_t wait_for(rlx_redis_conn_t *conn, short events,
     struct pollfd fd = { conn->context->fd, events, 0 };
 
     for (;;) {
-        rlx_usec_t left = deadline - rlx_redis_clock();
+        rlx_usec_t left = deadline - rlx_monotonic_usec();
         int n = left > 0 ? poll(&fd, 1, (int)((left + 999) / 1000)) : 0;
 
         if (n > 0) {
@@ -498,7 +490,7 @@ apr_status_t rlx_redis_connect(rlx_redis_conn_t **conn,
     apr_status_t status;
 
     if (settings->connect_usec) {
-        rlx_usec_t sooner = rlx_redis_clock() + settings->connect_usec;
+        rlx_usec_t sooner = rlx_monotonic_usec() + settings->connect_usec;
 
         deadline = sooner < deadline ? sooner : deadline;
     }

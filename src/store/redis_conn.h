@@ -14,6 +14,7 @@
 #ifndef RLX_STORE_REDIS_CONN_H
 #define RLX_STORE_REDIS_CONN_H
 
+#include "store/clock.h"
 #include "store/redis_place.h"
 #include "store/redis_uri.h"
 
@@ -48,9 +49,6 @@ typedef struct rlx_redis_conn_t {
     redisReplyObjectFunctions bounded;
 } rlx_redis_conn_t;
 
-/** Microseconds of a clock that never steps: what deadlines are told in. */
-rlx_usec_t rlx_redis_clock(void);
-
 /** Put a phrase into why. */
 void rlx_redis_why(rlx_redis_why_t *why, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -58,7 +56,7 @@ void rlx_redis_why(rlx_redis_why_t *why, const char *format, ...)
 /**
  * Connect, log in and choose the database.
  * @param conn     where it goes
- * @param deadline by rlx_redis_clock()
+ * @param deadline by rlx_monotonic_usec()
  * @param why      filled in on failure
  */
 apr_status_t rlx_redis_connect(rlx_redis_conn_t **conn,

@@ -49,7 +49,7 @@ static timed_t begin_call(const rlx_storage_t *store, apr_pool_t *ptemp)
         timed.budget->left = store->settings.timeout_usec;
         apr_pool_userdata_setn(timed.budget, store->budget_key, NULL, ptemp);
     }
-    timed.begin = rlx_redis_clock();
+    timed.begin = rlx_monotonic_usec();
     timed.deadline = timed.begin + timed.budget->left;
     return timed;
 }
@@ -58,7 +58,7 @@ static timed_t begin_call(const rlx_storage_t *store, apr_pool_t *ptemp)
 static apr_status_t end_call(rlx_storage_t *store, const timed_t *timed,
                              apr_status_t status, const rlx_redis_why_t *why)
 {
-    timed->budget->left -= rlx_redis_clock() - timed->begin;
+    timed->budget->left -= rlx_monotonic_usec() - timed->begin;
     return status == APR_SUCCESS ? status
                                  : rlx_redis_failed(store, status, why);
 }

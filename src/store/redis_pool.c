@@ -109,7 +109,7 @@ static apr_status_t take_turn(rlx_redis_pool_t *pool, rlx_redis_conn_t **conn,
             pool->all_n++;
             return APR_SUCCESS;
         }
-        left = deadline - rlx_redis_clock();
+        left = deadline - rlx_monotonic_usec();
         if (left <= 0) {
             rlx_redis_why(why, "all %d connections of this child "
                           "(pool_max=) are in use", pool->settings->pool_max);

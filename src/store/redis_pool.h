@@ -32,7 +32,7 @@ void rlx_redis_pool_move(rlx_redis_pool_t *pool,
 /**
  * Take a connection: an idle one, a new one, or, where there are pool_max=,
  * the first that comes back.
- * @param deadline by rlx_redis_clock()
+ * @param deadline by rlx_monotonic_usec()
  * @return APR_SUCCESS, or why is filled in
  */
 apr_status_t rlx_redis_pool_take(rlx_redis_pool_t *pool,

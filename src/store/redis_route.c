@@ -208,7 +208,7 @@ static apr_status_t visit_pool(rlx_redis_pool_t *pool, rlx_usec_t usec,
 {
     rlx_redis_conn_t *conn;
     apr_status_t status = rlx_redis_pool_take(pool, &conn,
-                                              rlx_redis_clock() + usec, why);
+                                              rlx_monotonic_usec() + usec, why);
 
     if (status == APR_SUCCESS) {
         status = visit(conn, baton, why);
@@ -224,7 +224,7 @@ static apr_status_t visit_cluster(rlx_redis_cluster_t *cluster,
     rlx_redis_node_t **nodes, *any;
     int n;
     apr_status_t status = rlx_redis_cluster_hold(
-        cluster, 0, rlx_redis_clock() + usec, &any, why);
+        cluster, 0, rlx_monotonic_usec() + usec, &any, why);
 
     if (status != APR_SUCCESS) {
         return status;
@@ -259,7 +259,7 @@ apr_status_t rlx_redis_route_visit(rlx_redis_route_t *route, rlx_usec_t usec,
         return visit_cluster(route->ways.cluster, usec, visit, baton, why);
     case RLX_REDIS_SENTINEL:
         status = rlx_redis_sentinel_find(route->sentinel,
-                                         rlx_redis_clock() + usec, &turn, why);
+                                         rlx_monotonic_usec() + usec, &turn, why);
         return status != APR_SUCCESS ? status
                : visit_pool(rlx_redis_sentinel_pool(route->sentinel), usec,
                             visit, baton, why);

@@ -24,7 +24,7 @@ typedef struct rlx_redis_call_t {
     const rlx_redis_script_t *script;
     /** Of a cluster; else of no use. */
     unsigned int slot;
-    /** By rlx_redis_clock(). */
+    /** By rlx_monotonic_usec(). */
     rlx_usec_t deadline;
     /** Wall clock, for what is known of servers that do not answer; 0: one
      *  that does not is asked, too. */

@@ -188,7 +188,7 @@ static apr_status_t ask_all(const rlx_redis_sentinel_t *sentinel, int *first,
     for (int i = 0; i < sentinel->n; i++) {
         int which = (*first + i) % sentinel->n;
         const rlx_redis_place_t *place = &sentinel->places[which];
-        rlx_usec_t now = rlx_redis_clock();
+        rlx_usec_t now = rlx_monotonic_usec();
 
         status = ask_one(sentinel, place,
                          now + (deadline - now) / (sentinel->n - i + 1),
@@ -221,7 +221,7 @@ static apr_status_t renew(rlx_redis_sentinel_t *sentinel, int is_told,
     sentinel->is_asking = 0;
     sentinel->asked++;
     sentinel->why = why;
-    sentinel->check_at = rlx_redis_clock()
+    sentinel->check_at = rlx_monotonic_usec()
                          + (status == APR_SUCCESS ? CHECK_EVERY_USEC
                                                   : CHECK_LATER_USEC);
     if (status == APR_SUCCESS) {
@@ -246,7 +246,7 @@ static apr_status_t wait_for_it(rlx_redis_sentinel_t *sentinel,
     unsigned int asked = sentinel->asked;
 
     while (sentinel->is_asking && sentinel->asked == asked) {
-        rlx_usec_t left = deadline - rlx_redis_clock();
+        rlx_usec_t left = deadline - rlx_monotonic_usec();
 
         if (left <= 0) {
             rlx_redis_why(&sentinel->why, "no sentinel answered in time");
@@ -274,9 +274,9 @@ apr_status_t rlx_redis_sentinel_find(rlx_redis_sentinel_t *sentinel,
         status = sentinel->is_asking ? wait_for_it(sentinel, deadline)
                                      : renew(sentinel, is_told, deadline);
     }
-    else if (!sentinel->is_asking && rlx_redis_clock() > sentinel->check_at) {
+    else if (!sentinel->is_asking && rlx_monotonic_usec() > sentinel->check_at) {
         /* If nobody tells, what is known will do. */
-        renew(sentinel, 0, deadline - (deadline - rlx_redis_clock()) / 2);
+        renew(sentinel, 0, deadline - (deadline - rlx_monotonic_usec()) / 2);
     }
     *turn = sentinel->turn;
     if (status != APR_SUCCESS) {

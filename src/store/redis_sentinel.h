@@ -31,7 +31,7 @@ apr_status_t rlx_redis_sentinel_make(rlx_redis_sentinel_t **sentinel,
  * Make sure that the master is known. The sentinels are asked if it is not,
  * or is doubted: by one thread at a time, the others wait for what it finds.
  * Thread-safe.
- * @param deadline by rlx_redis_clock()
+ * @param deadline by rlx_monotonic_usec()
  * @param turn     which master it is: grows when it becomes another
  * @return APR_SUCCESS, or why is filled in
  */

@@ -115,7 +115,7 @@ apr_status_t rlx_redis_tls_begin(rlx_redis_conn_t *conn,
                                  const rlx_redis_settings_t *settings,
                                  rlx_usec_t deadline, rlx_redis_why_t *why)
 {
-    rlx_usec_t left = deadline - rlx_redis_clock();
+    rlx_usec_t left = deadline - rlx_monotonic_usec();
     SSL *ssl = SSL_new(settings->tls);
     int is_theirs = 0;
 
@@ -126,7 +126,7 @@ apr_status_t rlx_redis_tls_begin(rlx_redis_conn_t *conn,
         return APR_EGENERAL;
     }
     if (left <= 0 || !shake_hands(conn->context, ssl, left, &is_theirs)) {
-        int is_late = rlx_redis_clock() >= deadline;
+        int is_late = rlx_monotonic_usec() >= deadline;
 
         say(why, ssl);
         if (!is_theirs) {

@@ -20,7 +20,7 @@ const char *rlx_redis_tls_make(rlx_redis_settings_t *settings, apr_pool_t *p);
 
 /**
  * Begin TLS on a connection, and prove that the other side is settings->host.
- * @param deadline by rlx_redis_clock(); a server that sends its part of the
+ * @param deadline by rlx_monotonic_usec(); a server that sends its part of the
  *                 handshake in small pieces can hold it up a little longer
  * @return APR_SUCCESS, or why is filled in
  */

@@ -132,7 +132,7 @@ static void run_here(way_t *way)
     rlx_redis_node_t *node = way->node;
     rlx_breaker_ticket_t ticket = 0;
     rlx_redis_answer_t *answer = &way->answer;
-    int is_fair = call->deadline - rlx_redis_clock()
+    int is_fair = call->deadline - rlx_monotonic_usec()
                   >= way->ways->timeout_usec / 4;
 
     rlx_redis_answer_free(answer);
@@ -228,7 +228,7 @@ apr_status_t rlx_redis_ways_run(const rlx_redis_ways_t *ways,
         return status == APR_SUCCESS ? lack(ways, call, why) : status;
     }
     while (go_on(&way)) {
-        if (++way.hops == HOPS_MAX || rlx_redis_clock() >= call->deadline) {
+        if (++way.hops == HOPS_MAX || rlx_monotonic_usec() >= call->deadline) {
             rlx_redis_why(&way.answer.why, "its servers send a call from one "
                           "to the other");
             way.answer.status = APR_EAGAIN;

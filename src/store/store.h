@@ -13,7 +13,7 @@
 
 #include "ratelimit_storage.h"
 
-#include "core/latency.h"
+#include "store/health.h"
 
 /** The storage where RateLimitStorage is not set. */
 #define RLX_STORE_DEFAULT_URI "shm://"
@@ -23,19 +23,6 @@
 #define RLX_STORE_LOCAL_URI  "shm://fallback"
 #define RLX_STORE_LOCAL_SIZE "8M"
 
-/** How a storage that may fail has been doing, over all children and graceful
- *  restarts. */
-typedef struct rlx_store_health_t {
-    /** Since when it does not answer, or answers again, wall clock; 0: it has
-     *  not failed since the start. */
-    rlx_usec_t since;
-    int is_down;
-    /** How often it stopped answering. */
-    uint64_t failures;
-    /** How long requests waited for it, a call each. */
-    rlx_latency_t latency;
-} rlx_store_health_t;
-
 /** A storage that is in use: provider and instance. */
 typedef struct rlx_store_t {
     const rlx_storage_provider_t *provider;
@@ -44,11 +31,15 @@ typedef struct rlx_store_t {
     const char *scheme;
     /** The URI as it may be shown: user and password replaced by ***. */
     const char *shown_uri;
+    /** Behind the deny cache; NULL: there is none. */
+    const rlx_storage_provider_t *behind_provider;
+    rlx_storage_t *behind_instance;
     /** When a storage that does not answer is asked again; `now` if it is not
      *  known not to answer. NULL: it always answers. */
     rlx_usec_t (*retry_at)(const rlx_storage_t *instance, rlx_usec_t now);
-    /** How it has been doing. After open(). NULL: it always answers. */
-    void (*health)(const rlx_storage_t *instance, rlx_store_health_t *health);
+    /** Where it stands how calls went; there it is NULL before it is open.
+     *  NULL: nobody keeps that, for it always answers. */
+    rlx_health_t *const *health;
 } rlx_store_t;
 
 /** What a storage's state changed to. */
@@ -176,6 +167,22 @@ static inline apr_status_t rlx_store_look(const rlx_store_t *store,
     return rlx_store_look_many(store, counters, n, now, verdicts, ptemp);
 }
 
+/** A provider's look() past the deny cache: how the counters stand now, not a
+ *  moment ago.
+ *  @param n 1 to RLX_STORAGE_BATCH_MAX */
+static inline apr_status_t rlx_store_look_behind(const rlx_store_t *store,
+                                                 const rlx_counter_t *counters,
+                                                 int n, rlx_usec_t now,
+                                                 rlx_verdict_t *verdicts,
+                                                 apr_pool_t *ptemp)
+{
+    return store->behind_provider
+           ? store->behind_provider->look(store->behind_instance, counters, n,
+                                          now, verdicts, ptemp)
+           : store->provider->look(store->instance, counters, n, now,
+                                   verdicts, ptemp);
+}
+
 /** A provider's give_back() for any number of counters; 0 is allowed. Every
  *  step is tried, whatever became of those before it.
  *  @return the first error */
@@ -221,7 +228,8 @@ extern const rlx_storage_provider_t rlx_redis_provider;
 /** The schemes of rlx_redis_provider; the last is NULL. */
 extern const char *const rlx_redis_schemes[];
 
-/** A URI with user and password replaced by ***; from p or the argument. */
+/** A URI with *** for user and password, and for what a query says but for
+ *  db=; from p or the argument. It need be no right one. */
 const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p);
 
 /**

@@ -39,6 +39,7 @@ static void quantiles(void)
     is_int(copy.counts[RLX_LATENCY_STEPS], 1, "without a bound");
     is_int(copy.sum_usec, 900 * 40 + 90 * 150 + 9 * 3000 + 7000000, "the sum");
     is_int(copy.longest_usec, 7000000, "the longest");
+    is_int(rlx_latency_mean(&copy), 7077, "the mean, 7,076.5");
     is_int(rlx_latency_quantile(&copy, 500), 50, "half of them");
     is_int(rlx_latency_quantile(&copy, 900), 50, "just the 900");
     is_int(rlx_latency_quantile(&copy, 901), 200, "one more");
