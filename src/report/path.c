@@ -31,6 +31,8 @@ typedef struct asking_t {
     /** As in rlx_why_t; and the method that the path is looked up by. */
     int method;
     const char *visit_method;
+    /** As in rlx_visit_t. */
+    const char *host;
     /** rlx_path_limit_t that hold: meta limits, those of phase=early, the
      *  others; and those that do not hold. */
     apr_array_header_t *meta;
@@ -379,7 +381,7 @@ static void explain_answer(asking_t *asking, const rlx_visit_t *visit)
         note(asking, "%s, but for those with phase=early", reason);
     }
     if (visit->lookup.said) {
-        note(asking, "the error log would say: %s", visit->lookup.said);
+        note(asking, "the error log says: %s", visit->lookup.said);
     }
     asking->blocked = blocked ? blocked : asking->blocked;
     explain(asking, visit->r);
@@ -460,7 +462,7 @@ static void describe_end(asking_t *asking, const rlx_visit_t *visit)
 static const char *walk(asking_t *asking, server_rec *server, const char *uri)
 {
     rlx_visit_t visit = { .server = server, .method = asking->visit_method,
-                          .uri = uri, .decide = decide, .baton = asking };
+                          .uri = uri, .host = asking->host, .decide = decide, .baton = asking };
     const char *next;
 
     rlx_visit(asking->r, &visit);
@@ -555,7 +557,8 @@ static int take_method(asking_t *asking, const char *method)
  *  @return NULL: there is none such */
 static server_rec *take_server(asking_t *asking, const char *name)
 {
-    server_rec *server = name && *name ? rlx_visit_server(asking->r, name)
+    server_rec *server = name && *name ? rlx_visit_server(asking->r, name,
+                                                        &asking->host)
                                        : asking->r->server;
     apr_array_header_t *names = apr_array_make(asking->p, 4, sizeof(char *));
 
