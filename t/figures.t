@@ -70,6 +70,15 @@ DirectoryIndex index.html
 <Directory "@DOCROOT@/h">
     AllowOverride Limit
 </Directory>
+<Directory "@DOCROOT@/i">
+    AllowOverride Limit FileInfo
+</Directory>
+<Location "/i">
+    RateLimit "7 per hour"
+</Location>
+<Location "/same">
+    RateLimit "3 per hour"
+</Location>
 <Files "index.html">
     RateLimit "2 per minute" override_defaults=off
 </Files>
@@ -124,12 +133,13 @@ my $h = RateLimit::Httpd->start(
     faketime => $zero,
     modules  => ['ratelimit_use'],
     files    => { map({ ($_ => "$_\n") } qw(a many two when filtered dry tried early
-                        login dynamic meta free sorry.html plain h/x)),
+                        login dynamic meta free sorry.html plain h/x i/x same)),
                   'd/index.html' => "i\n",
+                  'i/.htaccess' => qq(RateLimit "0 per hour"\nErrorDocument 429 /same\n),
                   'h/.htaccess' => qq(RateLimit "2 per hour"\n) },
     conf     => $conf);
 my @client = (undef, map { $h->client($_) } 1 .. 5);
-my @columns = qw(seen allowed refused exempt dry_run errors);
+my %n;
 
 # What the status page says now.
 sub status { return $h->client->get('/status?format=text')->body }
@@ -233,6 +243,10 @@ is(fates('_main, Location /sorry.html: 1 per 1 hour'), 'seen 2, allowed 1, refus
 
 codes(1, 3, '/h/x', 'k');
 is(news('all requests'), 'seen 3, allowed 2, refused 1', 'a limit of .htaccess');
+codes(1, 2, '/i/x', 'k');
+is(news('all requests'), 'seen 2, refused 2', 'a refusal by .htaccess, with its own document');
+is(fates('_main, Location /i: 7 per 1 hour'), 'seen 2, allowed 2', 'the limit around it');
+is(fates('_main, Location /same: 3 per 1 hour'), 'seen 2, allowed 2', 'and that of the document');
 is(fates('other limits of .htaccess files'), 'no such line',
    'which has figures of its own');
 
@@ -402,5 +416,28 @@ like(part('Most refused keys'), qr/^  "#[0-9a-f]{16}": 1, last /, 'now hashed');
 $h->restart;
 @client = (undef, map { $h->client($_) } 1 .. 5);
 unlike(fates('all requests'), qr/^$/, 'a restart of the children keeps them too');
+
+### Killed children
+
+my $killed = RateLimit::Httpd->start(crash_ok => 1, conf => <<'KILLED');
+RateLimitApplication "2000000 per day; 300 per day"
+<Location "/status">
+    SetHandler limiter-status
+    RateLimitEngine Off
+</Location>
+KILLED
+my $codes = $killed->client->parallel(6, 3000, '/', undef, each => sub {
+    kill KILL => ($killed->children)[0] if ++$n{answers} % 500 == 0;
+});
+my $text = $killed->client->get('/status?format=text')->body;
+my ($seen, $allowed, $refused) = $text
+    =~ /all requests\n    seen (\d+), allowed (\d+), refused (\d+),/;
+my $broken = $codes->{error} // 0;
+diag join ', ', map { "$_: $codes->{$_}" } sort keys %$codes;
+ok($allowed >= $codes->{200} && $allowed <= $codes->{200} + $broken,
+   "killed children: $allowed allowed");
+ok($refused >= $codes->{429} && $refused <= $codes->{429} + $broken,
+   "and $refused refused, but for requests that broke");
+like($text, qr/^Most refused keys\n  "127\.0\.0\.1": /m, 'the key is shown');
 
 done_testing;
