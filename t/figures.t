@@ -31,6 +31,9 @@ DirectoryIndex index.html
 <Location "/a">
     RateLimit "5 per hour"
 </Location>
+<Location "/flood">
+    RateLimit "0 per hour"
+</Location>
 <Location "/many">
     RateLimit "150 per hour" name=many
 </Location>
@@ -312,6 +315,14 @@ like(part('Most refused keys'),
 codes(1, 7, '/a', '<b>' . "\xe2\x82\xac" x 60);
 like(part('Most refused keys'), qr/^  "<b>(?:\xe2\x82\xac){41}": 2, last/m,
      'a long key is cut where a character ends');
+# More keys than there is room for: a busy one is seen among them.
+my $key = 0;
+is_deeply($h->client->parallel(4, 3000, '/flood', sub {
+    return ('X-Key' => ++$key % 3 ? "flood$key" : 'busy');
+}), { 429 => 3000 }, 'a flood of keys');
+my ($busy, $less) = part('Most refused keys') =~ /^  "busy": (\d+)(?: \((\d+) at least\))?, /;
+ok(defined $busy && $busy >= 1000 && ($less // $busy) <= 1000, 'a busy key among them, 1000 times');
+is(scalar(() = part('Most refused keys') =~ /^  "/mg), 50, 'fifty keys are shown');
 news('all requests');
 
 ### A graceful restart, and an edit elsewhere
@@ -325,7 +336,7 @@ like(part('Counters'), qr/^  since: 2027-01-15 08:00:00 UTC\n/, 'and since when'
 is(fates('_main, Location /a: 5 per 1 hour'), 'seen 13, allowed 10, refused 3',
    'of a limit that has moved in the file');
 is(fates('_main, Location /new: 5 per 1 hour'), '', 'a new one begins with none');
-like(part('Most refused keys'), qr/^  "k": 2/, 'the keys are kept');
+like(part('Most refused keys'), qr/^  "busy": 1\d\d\d.*\n  "k": 2/, 'the keys are kept');
 like(part('Trials'), qr{Location /dry: .*\n.*: 6 of 108\n.*: 2 of 100\n}, 'and the trials');
 codes(1, 1, '/new', 'k');
 is(news('all requests'), 'seen 1, allowed 1', 'and counting goes on');
