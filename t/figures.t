@@ -320,8 +320,8 @@ my $key = 0;
 is_deeply($h->client->parallel(4, 3000, '/flood', sub {
     return ('X-Key' => ++$key % 3 ? "flood$key" : 'busy');
 }), { 429 => 3000 }, 'a flood of keys');
-my ($busy, $less) = part('Most refused keys') =~ /^  "busy": (\d+)(?: \((\d+) at least\))?, /;
-ok(defined $busy && $busy >= 1000 && ($less // $busy) <= 1000, 'a busy key among them, 1000 times');
+my ($least, $most) = part('Most refused keys') =~ /^  "busy": (\d+)(?: to (\d+))?, /;
+ok($least && $least <= 1000 && ($most // $least) >= 1000, 'a busy key among them, 1000 times');
 is(scalar(() = part('Most refused keys') =~ /^  "/mg), 50, 'fifty keys are shown');
 news('all requests');
 
@@ -336,7 +336,7 @@ like(part('Counters'), qr/^  since: 2027-01-15 08:00:00 UTC\n/, 'and since when'
 is(fates('_main, Location /a: 5 per 1 hour'), 'seen 13, allowed 10, refused 3',
    'of a limit that has moved in the file');
 is(fates('_main, Location /new: 5 per 1 hour'), '', 'a new one begins with none');
-like(part('Most refused keys'), qr/^  "busy": 1\d\d\d.*\n  "k": 2/, 'the keys are kept');
+like(part('Most refused keys'), qr/^  "busy": \d+.*\n  "k": 2/, 'the keys are kept');
 like(part('Trials'), qr{Location /dry: .*\n.*: 6 of 108\n.*: 2 of 100\n}, 'and the trials');
 codes(1, 1, '/new', 'k');
 is(news('all requests'), 'seen 1, allowed 1', 'and counting goes on');

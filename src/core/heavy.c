@@ -202,10 +202,15 @@ static int view_of(rlx_heavy_entry_t *entry, rlx_heavy_view_t *view)
     return 0;
 }
 
+/** By what is certain: one that has just come has the number of another. */
 static int more_first(const void *a, const void *b)
 {
     const rlx_heavy_view_t *x = a, *y = b;
+    uint64_t x_least = x->count - x->over, y_least = y->count - y->over;
 
+    if (x_least != y_least) {
+        return x_least < y_least ? 1 : -1;
+    }
     return x->count < y->count ? 1 : x->count > y->count ? -1
            : strcmp(x->words.key, y->words.key);
 }
