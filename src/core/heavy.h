@@ -85,7 +85,7 @@ void rlx_heavy_forget(rlx_heavy_t *heavy);
 /**
  * Read the keys.
  * @param views room for RLX_HEAVY_KEYS
- * @return how many, the most frequent first
+ * @return how many: by count - over, the most frequent first
  */
 int rlx_heavy_read(rlx_heavy_t *heavy, rlx_heavy_view_t *views);
 

@@ -88,7 +88,8 @@ void rlx_figures_of_others(rlx_fates_t *fates);
  *  @return 0 if nothing is */
 int rlx_figures_trial(const rlx_rule_t *rule, rlx_trial_t *trial);
 
-/** The keys that were refused most, the most first: rlx_refused_key_t. */
+/** The keys that were refused most, by refused - over the most first:
+ *  rlx_refused_key_t. */
 apr_array_header_t *rlx_figures_top_refused(apr_pool_t *p);
 
 #endif /* RLX_HTTP_FIGURES_H */

@@ -230,10 +230,9 @@ static void render_key(rlx_out_t *out, const rlx_refused_key_t *key)
 {
     rlx_out_put(out, "  \"");
     rlx_out_text(out, key->key);
-    rlx_out_print(out, "\": %" APR_UINT64_T_FMT, key->refused);
+    rlx_out_print(out, "\": %" APR_UINT64_T_FMT, key->refused - key->over);
     if (key->over) {
-        rlx_out_print(out, " (%" APR_UINT64_T_FMT " at least)",
-                      key->refused - key->over);
+        rlx_out_print(out, " to %" APR_UINT64_T_FMT, key->refused);
     }
     rlx_out_put(out, ", last ");
     put_time(out, key->last_at);
