@@ -295,6 +295,16 @@ gather(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
     batch_fill(batch, counting, plan, request);
 }
 
+/** For the debug log: what the storage said of each counter of a batch. */
+static __attribute__((noinline, cold)) void
+log_decisions(request_rec *r, const rlx_request_t *request, int first)
+{
+    for (int i = first; i < request->n; i++) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0161) "%s",
+                      rlx_decision_text(r, request, &request->decisions[i]));
+    }
+}
+
 /** Decide what holds for r and was not decided before.
  *  @return DECLINED, the status of the refusal, or UNDECIDED */
 static int decide(request_rec *r, const rlx_dir_t *dir,
@@ -334,6 +344,9 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
             return UNDECIDED;
         }
         batch_keep(&batch, request);
+        if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
+            log_decisions(r, request, before);
+        }
         breached = batch_breach(&batch, request);
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
                           : DECLINED;
