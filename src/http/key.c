@@ -47,12 +47,14 @@ const char *rlx_client_address(request_rec *r)
     return r->useragent_ip ? r->useragent_ip : "";
 }
 
-/** Not 0 if what the expression gives is an address or a user name. */
+/** Not 0 if what the expression gives is an address or a user name. Names of
+ *  variables have no case. */
 static int is_public(const rlx_value_t *value)
 {
-    return !strcmp(value->text, "%{RATELIMIT_CLIENT}")
-           || !strcmp(value->text, "%{REMOTE_ADDR}")
-           || !strcmp(value->text, "%{REMOTE_USER}");
+    return !strcasecmp(value->text, "%{RATELIMIT_CLIENT}")
+           || !strcasecmp(value->text, "%{REMOTE_ADDR}")
+           || !strcasecmp(value->text, "%{CONN_REMOTE_ADDR}")
+           || !strcasecmp(value->text, "%{REMOTE_USER}");
 }
 
 static void take(rlx_key_t *key, const char *text, int public)
