@@ -127,7 +127,8 @@ static int is_meant_exempt(const rlx_node_t *node)
             node->effective, i, rlx_effect_t).holding;
 
         if (exempt & RLX_EXEMPT_DEFAULT && holding->declared_in
-            && holding->rule->options->override_defaults) {
+            && holding->rule->options->override_defaults
+            && !holding->rule->options->methods && !holding->rule->dynamic) {
             return 1;
         }
     }
