@@ -113,6 +113,8 @@ refuses('RateLimitHeaderName left X', '"left" is not limit, remaining, reset or 
 refuses("RateLimitHeaderName limit $_", 'is not the name of a response field')
     for '"X Quota"', 'X-Quota:', '"X\x01"', "X-caf\xc3\xa9", '"a(b)"', 'x' x 129;
 refuses('RateLimitHeaderName limit', 'takes two arguments');
+refuses("RateLimitHeaderName limit $_", qq("$_" is a field that the response itself needs))
+    for qw(Content-Length transfer-encoding Set-Cookie);
 
 accepts("RateLimitAllowOverride $_") for qw(None Add All add);
 accepts("<Location /a>\nRateLimitAllowOverride All\n</Location>");
