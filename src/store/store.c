@@ -67,13 +67,12 @@ static const char *scheme_of(const char *uri, apr_pool_t *p)
 
 const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p)
 {
-    const char *authority = strstr(uri, "://");
+    const char *authority = strchr(uri, ':');
     const char *end, *at = NULL;
 
-    if (!authority) {
-        return uri;
-    }
-    authority += 3;
+    /* Also where a slash has been forgotten. */
+    authority = authority ? authority + 1 : uri;
+    authority += strspn(authority, "/");
     /* A password may hold anything but what a careless hand typed, so the
      * last @ before a path counts, or the last of all where a slash stands in
      * the password. */
