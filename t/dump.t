@@ -426,6 +426,17 @@ warns('a user in what is inherited', <<'END', [ 8, 2 ], qr/scope= of a limit/);
     RateLimitShared "5/minute" phase=early key=%{REMOTE_ADDR} scope=%{REMOTE_USER} override_defaults=off
 </Location>
 END
+warns('wrong passwords, looked for too late', <<'END', [ 3 ], qr/mend: add phase=early/);
+<Location "/a">
+    AuthType Basic
+    RateLimit "5/minute" deduct_when="%{REQUEST_STATUS} == 401"
+    RateLimit "6/minute" deduct_when="%{REQUEST_STATUS} == 401" phase=early
+    RateLimit "7/minute" deduct_when="%{REQUEST_STATUS} == 404"
+</Location>
+<Location "/application">
+    RateLimit "5/minute" deduct_when="%{REQUEST_STATUS} == 401"
+</Location>
+END
 warns('everybody is believed', <<'END', [ 1 ], qr/RemoteIPHeader X-Forwarded-For/);
 RemoteIPHeader X-Forwarded-For
 RateLimitDefault 1/hour

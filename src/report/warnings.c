@@ -2,13 +2,14 @@
 
 /*
  * What is probably a mistake in sections and limits. Each of these looks at
- * what comes of the configuration rather than at how it is written: where
- * nothing is lost, nothing is said.
+ * what comes of the configuration rather than at how it is written.
  */
 
 #include "report/warnings.h"
 
 #include "apr_strings.h"
+
+#include "report/conf.h"
 
 void rlx_warnings_add(apr_array_header_t *warnings, const char *file, int line,
                       const char *text, const char *mend)
@@ -211,6 +212,35 @@ static void check_early(apr_array_header_t *warnings, const rlx_rule_t *rule,
     }
 }
 
+/** Not 0 if httpd asks for a password in a section. */
+static int asks_for_password(const rlx_node_t *node)
+{
+    const ap_directive_t *d = node ? node->section->directive->first_child
+                                   : NULL;
+
+    while (d && (!rlx_conf_is(d, "AuthType")
+                 || !ap_cstr_casecmp(d->args, "none"))) {
+        d = d->next;
+    }
+    return d != NULL;
+}
+
+/** What is to be charged by a status that httpd answers with before fixups. */
+static void check_late(apr_array_header_t *warnings, const rlx_rule_t *rule,
+                       const rlx_node_t *node)
+{
+    const rlx_options_t *options = rule->options;
+
+    if (!(options->lane & RLX_LANE_EARLY) && options->deduct_when
+        && ap_strstr_c(options->deduct_when->text, "401")
+        && asks_for_password(node)) {
+        warn_rule(warnings, rule,
+                  "deduct_when= asks for 401, which AuthType here answers with "
+                  "before this limit is looked at",
+                  "add phase=early");
+    }
+}
+
 /** Not 0 if a limit is for some requests alone. */
 static int is_picky(const rlx_rule_t *rule, const rlx_node_t *node)
 {
@@ -260,6 +290,7 @@ static void check_rules(apr_array_header_t *warnings,
         const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
 
         check_early(warnings, rule, dir);
+        check_late(warnings, rule, node);
         check_room(warnings, rule, node);
     }
 }
