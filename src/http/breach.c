@@ -106,12 +106,17 @@ int rlx_breach_status(const rlx_dir_t *dir, const rlx_options_t *options)
     return dir && dir->status != RLX_UNSET ? dir->status : STATUS_DEFAULT;
 }
 
-/** The URL that makes the body in place of an ErrorDocument, or NULL. */
+/** The URL that makes the body in place of an ErrorDocument, or NULL: so it is
+ *  where no limit refused, but RateLimitStorageFailure deny. */
 static const char *body_path(const rlx_request_t *request)
 {
     const rlx_manner_t *manner = rlx_manner_of(request->refused_in);
-    const char *path = request->breached->rule->options->on_breach;
+    const char *path;
 
+    if (request->result != RLX_RESULT_REFUSED) {
+        return NULL;
+    }
+    path = request->breached->rule->options->on_breach;
     return !path && manner ? manner->on_breach : path;
 }
 

@@ -331,9 +331,10 @@ void rlx_headers_insert(request_rec *r)
 {
     const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
-    if (request && request->n
-        && (request->headers || request->refused_in
-            || rlx_settle_is_due(request))
+    if (request
+        && (request->refused_in
+            || (request->n && (request->headers
+                               || rlx_settle_is_due(request))))
         && !is_inserted(r)) {
         ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }
