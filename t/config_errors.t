@@ -114,6 +114,8 @@ refuses('RateLimitHeaderName left X', '"left" is not limit, remaining, reset or 
 refuses("RateLimitHeaderName limit $_", 'is not the name of a response field')
     for '"X Quota"', 'X-Quota:', '"X\x01"', "X-caf\xc3\xa9", '"a(b)"', 'x' x 129;
 refuses('RateLimitHeaderName limit', 'takes two arguments');
+refuses("RateLimitHeaderName limit $_", qq("$_" is a field that the response itself needs))
+    for qw(Content-Length transfer-encoding Set-Cookie);
 
 accepts("RateLimitAllowOverride $_") for qw(None Add All add);
 accepts("<Location /a>\nRateLimitAllowOverride All\n</Location>");
@@ -450,6 +452,11 @@ refuses('RateLimitStorage shm:// size', '"size" is not an option (name=value)');
 refuses('RateLimitStorage shm:// size=', 'option size has no value');
 refuses('RateLimitStorage shm:// size=1M size=2M', 'option size is given twice');
 refuses('RateLimitStorage shm:// "size=1M', 'the quote is never closed');
+# Passwords are not shown, however the rest is written.
+for my $uri ('shm://u:hunter2@x', 'redis:u:hunter2@h', 'redis:/u:hunter2@h', 'u:hunter2@h') {
+    my ($exit, $output) = RateLimit::Httpd->config_test("RateLimitStorage $uri\nRateLimitDefault 1/hour");
+    ok($exit && $output =~ /RateLimitStorage/ && $output !~ /hunter2/, "no secret of $uri") or diag $output;
+}
 accepts("RateLimitStorage $_")
     for 'redis://127.0.0.1', 'valkey://[::1]:7000/3 timeout=20 pool_max=4',
         'redis+unix:///run/redis.sock?db=1 store_keys=plain client_name=web-1',
@@ -462,10 +469,10 @@ refuses('RateLimitStorage redis+sentinel://h', 'name of the service is missing')
 refuses('RateLimitStorage redis+sentinel://h/m/1', '/mymaster?db=1');
 refuses('RateLimitStorage redis+sentinel://u:hush@h/m?x', '***@h/m', 'only ?db=');
 refuses('RateLimitStorage redis+sentinel://h/m sentinel_user=u', 'needs sentinel_password=');
-refuses('RateLimitStorage redis+cluster://h,', 'the host is missing');
+refuses('RateLimitStorage redis+cluster://h,', 'a host is missing');
 refuses('RateLimitStorage redis+cluster://h/1', 'database 0 alone');
 refuses('RateLimitStorage redis://h sentinel_password=hush', 'sentinel_password= is for redis+sentinel:// alone');
-refuses('RateLimitStorage redis://', '"redis://": the host is missing');
+refuses('RateLimitStorage redis://', '"redis://": a host is missing');
 refuses('RateLimitStorage redis://h:x', 'the port is not a number');
 refuses('RateLimitStorage redis://h/x', 'the database is not a number');
 refuses('RateLimitStorage redis://h,i', 'redis+cluster://');

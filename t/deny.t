@@ -21,6 +21,7 @@ my $backend = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1')
 my $redis = RateLimit::Redis->prepare;
 my $uri = $redis->uri;
 my $conf = <<"END";
+LogLevel ratelimit_ext:debug
 RateLimitHeaders x-ratelimit ietf
 RateLimitKey %{req:X-Key}
 RateLimitStorage $uri timeout=5000
@@ -263,5 +264,8 @@ $redis->stop;
         cmp_ok($n, '<', 150, "Redis was asked $n times");
     }
 }
+
+like($h->error_log, qr/RLX0021: storage \Q$uri\E need not be asked: its deny cache knows that it would refuse$/m,
+     'the debug log says who answers');
 
 done_testing;

@@ -295,14 +295,33 @@ silent('the right order', <<'END');
     RateLimit "1/minute"
 </Location>
 END
-silent('an order that loses nothing', <<'END');
+# Nothing is lost here, but /api would be the endpoint of both.
+warns('an order that adds', <<'END', [ 1, 7 ]);
 <Location "/api/slow">
-    RateLimit "1/minute"
+    RateLimit "1/minute" override_defaults=off
 </Location>
 <Location "/api">
     RateLimit "100/minute" override_defaults=off
 </Location>
+<Location "/b/c">
+    RateLimitEndpoint c
+</Location>
+<Location "/b">
+    RateLimit "100/minute"
+</Location>
 END
+warns('a longer one of the main server', <<'END', [ 1 ],
+<Location "/api/slow">
+    RateLimit "1/minute"
+</Location>
+<VirtualHost *:8080>
+    ServerName one
+    <Location "/api">
+        RateLimit "100/minute"
+    </Location>
+</VirtualHost>
+END
+      qr{mend: put <Location "/api/slow"> into that virtual host, below <Location "/api">});
 
 warns('exempt, and still limited from around', <<'END', [ 4 ],
 <Location "/">
@@ -314,6 +333,58 @@ warns('exempt, and still limited from around', <<'END', [ 4 ],
 END
       qr/what <Location \/> around it sets \(100 per 1 minute, line 2\)/,
       qr/mend: .*ancestors/);
+warns('exempt from defaults that are overridden', <<'END', [ 4 ], qr/ancestors/);
+<Location "/a">
+    RateLimit "100/minute"
+</Location>
+<Location "/a/health">
+    RateLimitExempt default
+</Location>
+END
+silent('exempt from defaults that are not', <<'END');
+<Location "/a">
+    RateLimit "100/minute" override_defaults=off
+</Location>
+<Location "/a/health">
+    RateLimitExempt default
+</Location>
+END
+warns('exempt, and still limited by a directory', <<'END', [ 5, 13 ],
+DocumentRoot /srv
+<Directory "/srv">
+    RateLimit "100/minute"
+</Directory>
+<Location "/health">
+    RateLimitExempt
+</Location>
+<Location "/other">
+    RateLimitExempt All
+</Location>
+<VirtualHost *:8080>
+    ServerName one
+    <Location "/health">
+        RateLimitExempt
+    </Location>
+</VirtualHost>
+<VirtualHost *:8081>
+    ServerName two
+    DocumentRoot /www
+    <Location "/health">
+        RateLimitExempt
+    </Location>
+</VirtualHost>
+END
+      qr{does not lift what <Directory /srv> around its files sets \(line 2\)});
+silent('exempt, and files elsewhere', <<'END');
+DocumentRoot /srv
+Alias /health /www
+<Directory "/srv">
+    RateLimit "100/minute"
+</Directory>
+<Location "/health">
+    RateLimitExempt
+</Location>
+END
 silent('exempt from all', <<'END');
 <Location "/">
     RateLimit "100/minute"
@@ -344,6 +415,28 @@ RateLimitKey %{REMOTE_USER}
 END
       qr/mend: leave phase=early out/);
 
+warns('a user in what is inherited', <<'END', [ 8, 2 ], qr/scope= of a limit/);
+<Location "/a">
+    RateLimit "5/minute" phase=early
+</Location>
+<Location "/a/b">
+    RateLimitKey %{REMOTE_USER}
+    RateLimitEndpoint b
+    RateLimit "6/minute" override_defaults=off
+    RateLimitShared "5/minute" phase=early key=%{REMOTE_ADDR} scope=%{REMOTE_USER} override_defaults=off
+</Location>
+END
+warns('wrong passwords, looked for too late', <<'END', [ 3 ], qr/mend: add phase=early/);
+<Location "/a">
+    AuthType Basic
+    RateLimit "5/minute" deduct_when="%{REQUEST_STATUS} == 401"
+    RateLimit "6/minute" deduct_when="%{REQUEST_STATUS} == 401" phase=early
+    RateLimit "7/minute" deduct_when="%{REQUEST_STATUS} == 404"
+</Location>
+<Location "/application">
+    RateLimit "5/minute" deduct_when="%{REQUEST_STATUS} == 401"
+</Location>
+END
 warns('everybody is believed', <<'END', [ 1 ], qr/RemoteIPHeader X-Forwarded-For/);
 RemoteIPHeader X-Forwarded-For
 RateLimitDefault 1/hour
@@ -384,6 +477,36 @@ ProxyPass /app http://127.0.0.1:1/
 </VirtualHost>
 END
       qr{ProxyPass /app http://127\.0\.0\.1:1/ \(line 2\)}, qr/mend: .*<Location>/);
+warns('the same, said otherwise', <<'END', [ 24, 14, 17, 2 ]);
+DocumentRoot /srv
+<Directory "/srv/app">
+    RateLimit 1/hour
+</Directory>
+<VirtualHost *:8080>
+    ServerName one
+    ProxyPass /app http://127.0.0.1:1/
+</VirtualHost>
+<VirtualHost *:8081>
+    DocumentRoot /www
+    <Location "/a">
+        ProxyPass http://127.0.0.1:1/
+    </Location>
+    <Directory "/www/a">
+        RateLimit 1/hour
+    </Directory>
+    <Directory "/www/b">
+        RateLimit 1/hour
+    </Directory>
+    ProxyPassMatch "^/b/(.*)$" http://127.0.0.1:1/$1
+</VirtualHost>
+<VirtualHost *:8082>
+    DocumentRoot /www
+    <Directory "/">
+        RateLimit 1/hour
+    </Directory>
+    ProxyPass / http://127.0.0.1:1/
+</VirtualHost>
+END
 silent('<Directory> limits of what is not', <<'END');
 DocumentRoot /srv
 ProxyPass /app http://127.0.0.1:1/
@@ -393,6 +516,10 @@ ProxyPass /app http://127.0.0.1:1/
 <Directory "/srv/apple">
     RateLimit 1/hour
 </Directory>
+<Directory "/srv/b">
+    RateLimit 1/hour
+</Directory>
+ProxyPassMatch "^/b/(.*\.php)$" http://127.0.0.1:1/$1
 <VirtualHost *:8080>
     DocumentRoot /www
     ProxyPass /static !

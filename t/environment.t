@@ -64,13 +64,20 @@ AddHandler cgi-script .cgi
 <Location "/address/hash">
     RateLimitKeyDisplay hash
 </Location>
+<Location "/connection">
+    RateLimitKey %{CONN_REMOTE_ADDR}
+</Location>
+<Location "/lower">
+    RateLimitKey %{remote_addr}
+</Location>
 <Location "/umbrella">
     RateLimitEndpoint "%{req:X-Scope}"
 </Location>
 END
 my %files = (
     (map { ("$_/x.cgi" => $cgi, "$_/x.txt" => "text\n") } qw(cgi index dry exempt
-        filtered when off key key/plain key/hash address/hash umbrella other)),
+        filtered when off key key/plain key/hash address
+        address/hash connection lower umbrella other)),
     'show.cgi' => $cgi,
     'htaccess/x.txt' => "text\n",
     'htaccess/.htaccess' => qq(Header set X-Result "%{RATELIMIT_RESULT}e"\n)
@@ -137,7 +144,9 @@ like(vars('/key/hash/x.cgi', @key)->{RATELIMIT_KEY}, qr/^#[0-9a-f]{16}$/, 'hash'
 is(vars('/key/plain/x.cgi', @key)->{RATELIMIT_KEY}, 'secret', 'plain');
 like(vars('/address/hash/x.cgi')->{RATELIMIT_KEY}, qr/^#[0-9a-f]{16}$/,
      'an address as well');
-is(vars('/address/x.cgi')->{RATELIMIT_KEY} // $address, $address, 'or not');
+is(vars('/address/x.cgi')->{RATELIMIT_KEY}, $address, 'or not');
+is(vars('/connection/x.cgi')->{RATELIMIT_KEY}, '127.0.0.1', 'the address of a proxy');
+is(vars('/lower/x.cgi')->{RATELIMIT_KEY}, $address, 'names of variables have no case');
 my $mark = $h->mark;
 get('/key/plain/x.cgi', @key) for 1 .. 3;
 like($h->error_log($mark), qr/RLX0001: refused.* key "secret"/, 'plain in the log');

@@ -15,9 +15,11 @@ use RateLimit::Httpd ();
 my $zero = 1_800_000_000;
 my $h = RateLimit::Httpd->start(
     faketime => 1,
-    modules  => [qw(ratelimit_toy rewrite)],
+    modules  => [qw(ratelimit_toy rewrite cgid)],
     files    => { map({ ($_ => "$_\n") } qw(free a b c dry taken early sorry.html)),
-                  'd/index.html' => "i\n" },
+                  'd/index.html' => "i\n",
+                  'fine.cgi' => "#!/bin/sh\nprintf 'Status: 200 Fine\\n"
+                      . "Retry-After: 999\\nContent-Type: text/plain\\n\\nfine\\n'\n" },
     conf     => <<'END');
 RateLimitStorage toy:// down=@DIR@/down
 RateLimitKey %{req:X-Key}
@@ -68,6 +70,13 @@ DirectoryIndex index.html
     <Location "/sorry.html">
         RateLimit "1 per day"
     </Location>
+    <Location "/a/fine">
+        ErrorDocument 503 /fine.cgi
+    </Location>
+    <Files "*.cgi">
+        Options +ExecCGI
+        SetHandler cgi-script
+    </Files>
     <Location "/b">
         RateLimitEngine DryRun
     </Location>
@@ -113,6 +122,7 @@ DirectoryIndex index.html
     RateLimitFallback "1 per minute"
 </VirtualHost>
 END
+chmod 0755, $h->docroot . '/fine.cgi';
 my @client = (undef, map { $h->client($_) } 1 .. 8);
 my $file = $h->dir . '/down';
 
@@ -210,6 +220,9 @@ is($r->header('X-Result'), 'error', 'the result');
 $r = $client[3]->get('/c', 'X-Key' => 'k1');
 like($r->body, qr/503 Service Unavailable/, 'without an ErrorDocument: the page of httpd');
 like($r->header('Retry-After'), qr/ GMT$/, 'RateLimitRetryAfter holds');
+$r = $client[3]->get('/a/fine', 'X-Key' => 'k1');
+is($r->code . ' ' . $r->body, "503 fine\n", 'an ErrorDocument that says 200');
+is(join('|', $r->all('Retry-After')), 999, 'and a later time');
 is(ask(3, '/c', 'k1', 'HEAD'), '503 - error', 'HEAD');
 is(ask(3, '/b', 'k1'), '200 - error', 'RateLimitEngine DryRun: passes');
 is(ask(3, '/dry', 'k1'), '200 - error', 'dry_run=on: passes');

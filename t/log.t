@@ -62,4 +62,36 @@ $c->get('/a?' . 'x' x 5000);
 like($h->error_log($mark), qr/RLX0001: .{100,900}$/m,
      'what is long is cut');
 
+# What a client sends into limits and costs; and how decisions come about.
+my $debug = RateLimit::Httpd->start(children => 1, faketime => 1, conf => <<'END');
+LogLevel ratelimit_ext:debug
+<Location "/a">
+    RateLimit "%{req:X-Limit}"
+    RateLimit "2 per hour" cost=%{req:X-Cost}
+    RateLimit "7 per day" dry_run=on
+</Location>
+RateLimitMeta "2 per year"
+END
+my @one = ('X-Forwarded-For' => '192.0.2.7');
+$debug->client->get('/a', @one, 'X-Limit' => 'a"b\\c', 'X-Cost' => 'x"y\\z');
+like($debug->error_log, qr/RLX0030: .* gives "a\\\\x22b\\\\c", and holds for no such request: "a\\\\x22b\\\\c" is/,
+     'a quote in a limit stands as in RLX0001');
+like($debug->error_log, qr/RLX0032: .* gives "x\\\\x22y\\\\z", which/, 'and in a cost');
+$mark = $debug->mark;
+$debug->client->get('/a', @one, 'X-Limit' => '9 per day', 'X-Cost' => 2);
+my @told = $debug->error_log($mark) =~ /RLX0161: (.*)/g;
+is_deeply(\@told, [
+    '"2 per 1 hour" of key "192.0.2.7" in "Location /a": no room for 2, 1 left, resets in 3600 s',
+    '"9 per 1 day" of key "192.0.2.7" in "Location /a": room for 1, not taken, 9 left, resets in 0 s',
+    '"7 per 1 day" of key "192.0.2.7" in "Location /a": room for 1, not taken, 6 left, resets in 86400 s',
+], 'what the storage said of each') or diag explain \@told;
+$mark = $debug->mark;
+$debug->client->get('/a', @one);
+like($debug->error_log($mark), qr/RLX0161: .*: 1 taken, 0 left, resets in 3600 s$/m, 'and what it took');
+$debug->client->get('/a', @one);
+$mark = $debug->mark;
+$debug->client->get('/a', @one);
+like($debug->error_log($mark), qr/RLX0161: "2 per 1 year" of key "192\.0\.2\.7" in "_main": no room for 1, 0 left/m,
+     'of meta limits that refuse');
+
 done_testing;

@@ -11,13 +11,15 @@ use RateLimit::Httpd;
 
 my $T = 1_800_000_000;
 my $h = RateLimit::Httpd->start(
-    modules => ['cgid'], faketime => $T, files => {
+    modules => [qw(cgid proxy proxy_http)], faketime => $T, files => {
         'errors/slow.html' => "slow down\n",
         'errors/own.html' => "own\n",
         'errors/429.html' => "ErrorDocument\n",
         'errors/limited.html' => "limited\n",
         'errors/say.cgi' => "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n"
             . "echo \"\$REDIRECT_STATUS \$REDIRECT_RATELIMIT_RESULT \$RATELIMIT_LIMIT\"\n",
+        'errors/fine.cgi' => "#!/bin/sh\nprintf 'Status: 200 Fine\\nContent-Type: text/plain\\n\\nfine\\n'\n",
+        'errors/moved.cgi' => "#!/bin/sh\nprintf 'Status: 302 Found\\nLocation: http://elsewhere/\\n\\n'\n",
         'htaccess/.htaccess' => "RateLimitErrorBody text\n",
         'body/x' => 'x', 'htaccess/x' => 'x',
     }, conf => <<'END');
@@ -66,14 +68,36 @@ RateLimitHeaderName limit X-Quota
 <Location "/breach/missing">
     RateLimitOnBreach /errors/nothing
 </Location>
+<Location "/breach/fine">
+    RateLimitOnBreach /errors/fine.cgi
+</Location>
+<Location "/breach/moved">
+    RateLimitOnBreach /errors/moved.cgi
+</Location>
+<Location "/breach/proxied">
+    RateLimitOnBreach /proxied/slow.html
+</Location>
+ProxyPass "/proxied" "http://127.0.0.1:@PORT2@/errors"
+<VirtualHost 127.0.0.1:@PORT2@>
+    RateLimitEngine Off
+    <Location "/">
+        RateLimitEngine Off
+    </Location>
+</VirtualHost>
+<Location "/document">
+    ErrorDocument 429 /errors/429.html
+</Location>
+<Location "/document/fine">
+    ErrorDocument 429 /errors/fine.cgi
+</Location>
+<Location "/document/moved">
+    ErrorDocument 429 /errors/moved.cgi
+</Location>
 <Location "/breach/dry">
     RateLimitEngine DryRun
 </Location>
 <Location "/breach/strange">
     RateLimit "0 per hour" status=420
-</Location>
-<Location "/document">
-    ErrorDocument 429 /errors/429.html
 </Location>
 
 <Location "/names">
@@ -88,7 +112,7 @@ RateLimitHeaderName limit X-Quota
     RateLimitRetryAfter delta-seconds
 </Location>
 END
-chmod 0755, $h->docroot . "/errors/say.cgi";
+chmod 0755, glob $h->docroot . "/errors/*.cgi";
 my $c = $h->client;
 my ($problem, $json) = ('application/problem+json', 'application/json');
 my ($html, $text) = ('text/html; charset=utf-8', 'text/plain; charset=utf-8');
@@ -122,6 +146,9 @@ for my $case (['/breach/x', 429, "slow down\n", 'before an ErrorDocument'],
               ['/breach/cgi/x', 429, "429 refused 0 per 90 second\n", 'a script'],
               ['/breach/limited/x', 429, "limited\n", 'a limited place'],
               ['/breach/strange/x', 420, "slow down\n", 'a status without words'],
+              ['/breach/fine/x', 429, "fine\n", 'a script that says 200'],
+              ['/breach/proxied/x', 429, "slow down\n", 'an application that says 200'],
+              ['/document/fine/x', 429, "fine\n", 'an ErrorDocument that says 200'],
               ['/document/x', 429, "ErrorDocument\n", 'none: ErrorDocument']) {
     my ($path, $code, $body, $what) = @$case;
     $r = $c->get($path);
@@ -130,6 +157,9 @@ for my $case (['/breach/x', 429, "slow down\n", 'before an ErrorDocument'],
     like($r->header('Retry-After'), qr/^(?:90|3600)$/, 'Retry-After');
     is($r->header('Cache-Control'), 'no-store', 'no-store');
 }
+is($c->get('/breach/fine/x')->reason, 'Too Many Requests', 'and its words');
+is($c->get('/breach/moved/x')->code, 429, 'a script that would send elsewhere');
+is($c->get('/document/moved/x')->code, 302, 'an ErrorDocument may');
 $r = $c->get('/breach/missing/x');
 is($r->code, 429, 'a URL that there is not');
 $r = $c->head('/breach/x');

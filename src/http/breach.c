@@ -109,18 +109,41 @@ int rlx_breach_status(const rlx_dir_t *dir, const rlx_options_t *options)
     return dir && dir->status != RLX_UNSET ? dir->status : STATUS_DEFAULT;
 }
 
-/** What makes the body in place of an ErrorDocument: the core takes this for
- *  one. */
+/** The URL that makes the body in place of an ErrorDocument, or NULL: so it is
+ *  where no limit refused, but RateLimitStorageFailure deny. */
+static const char *body_path(const rlx_request_t *request)
+{
+    const rlx_manner_t *manner = rlx_manner_of(request->refused_in);
+    const char *path;
+
+    if (request->result != RLX_RESULT_REFUSED) {
+        return NULL;
+    }
+    path = request->breached->rule->options->on_breach;
+    return !path && manner ? manner->on_breach : path;
+}
+
+/** The core takes it for an ErrorDocument. */
 static void choose_body(request_rec *r, const rlx_request_t *request)
 {
-    const rlx_manner_t *manner = rlx_manner_of(r);
-    const char *path = request->breached->rule->options->on_breach;
+    const char *path = body_path(request);
 
-    if (!path && manner) {
-        path = manner->on_breach;
-    }
     if (path) {
         ap_custom_response(r, request->status, path);
+    }
+}
+
+/* An ErrorDocument may send clients elsewhere. */
+void rlx_breach_keep_status(request_rec *r, const rlx_request_t *request)
+{
+    const request_rec *from = r->status == request->status ? NULL : r->prev;
+
+    while (from && from != request->refused_in) {
+        from = from->prev;
+    }
+    if (from && (ap_is_HTTP_SUCCESS(r->status) || body_path(request))) {
+        r->status = request->status;
+        rlx_breach_word_status(r, request->status);
     }
 }
 

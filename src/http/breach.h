@@ -28,6 +28,14 @@ void rlx_breach_spare(request_rec *r, rlx_request_t *request,
  *  @param dir may be NULL */
 int rlx_breach_status(const rlx_dir_t *dir, const rlx_options_t *options);
 
+/** What makes the body of a refusal may say another status, as scripts and
+ *  backends do: see to it that it is the refusal's. Before the response's head
+ *  is sent.
+ *  @param r       what answers: the refused request or what it was redirected
+ *                 to
+ *  @param request with a refusal */
+void rlx_breach_keep_status(request_rec *r, const rlx_request_t *request);
+
 /** Give a response the words of its status. */
 void rlx_breach_word_status(request_rec *r, int status);
 

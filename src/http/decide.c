@@ -213,6 +213,17 @@ static rlx_charge_e charge_mode(const rlx_dir_t *dir)
                                            : RLX_CHARGE_ATOMIC;
 }
 
+/** For the debug log: what the storage said of each counter of a batch. */
+static __attribute__((noinline, cold)) void
+log_decisions(request_rec *r, const rlx_request_t *request, int first)
+{
+    for (int i = first; i < request->n && APLOG_R_IS_LEVEL(r, APLOG_DEBUG);
+         i++) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0161) "%s",
+                      rlx_decision_text(r, request, &request->decisions[i]));
+    }
+}
+
 /** Decide the limits of a plan that have dry_run=on: each by itself, and
  *  charged as if all of them and none of the others could refuse.
  *  @return 0 if the storage cannot answer */
@@ -247,6 +258,7 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
     }
     batch_keep(batch, request);
     rlx_fate_decided_all(r, counting->dir, request, batch->first);
+    log_decisions(r, request, batch->first);
     if (!breached && (breached = batch_breach(batch, request)) != NULL) {
         rlx_breach_spare(r, request, breached);
     }
@@ -350,6 +362,9 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
             return UNDECIDED;
         }
         batch_keep(&batch, request);
+        if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
+            log_decisions(r, request, before);
+        }
         breached = batch_breach(&batch, request);
         rlx_fate_decided(r, dir, request, before, breached != NULL);
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
@@ -381,6 +396,7 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
         return UNDECIDED;
     }
     if (breached) {
+        log_decisions(r, request, before);
         status = rlx_breach_refuse(r, dir, request, breached);
         if (status != DECLINED) {
             uncharge(r, dir, request, before);

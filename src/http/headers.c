@@ -20,6 +20,7 @@
 #include "mod_core.h"
 #include "util_filter.h"
 
+#include "http/breach.h"
 #include "http/digits.h"
 #include "http/manner.h"
 #include "http/settle.h"
@@ -264,6 +265,9 @@ static apr_status_t headers_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     request_rec *r = f->r;
     rlx_request_t *request = rlx_request_find(r);
 
+    if (request && request->refused_in) {
+        rlx_breach_keep_status(r, request);
+    }
     if (request && rlx_settle_is_due(request)) {
         ap_filter_t *next = wait_for_range(f);
 
@@ -327,9 +331,10 @@ void rlx_headers_insert(request_rec *r)
 {
     const rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
-    if (request && request->n
-        && (request->headers || request->refused_in
-            || rlx_settle_is_due(request))
+    if (request
+        && (request->refused_in
+            || (request->n && (request->headers
+                               || rlx_settle_is_due(request))))
         && !is_inserted(r)) {
         ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }

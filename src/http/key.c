@@ -69,11 +69,13 @@ const char *rlx_key_address(apr_pool_t *p, const char *text, int prefix_bits)
     return inet_pton(AF_INET, text, &ipv4) == 1 ? text : NULL;
 }
 
+/* Names of variables have no case. */
 int rlx_key_is_public(const char *expression)
 {
-    return !strcmp(expression, "%{RATELIMIT_CLIENT}")
-           || !strcmp(expression, "%{REMOTE_ADDR}")
-           || !strcmp(expression, "%{REMOTE_USER}");
+    return !strcasecmp(expression, "%{RATELIMIT_CLIENT}")
+           || !strcasecmp(expression, "%{REMOTE_ADDR}")
+           || !strcasecmp(expression, "%{CONN_REMOTE_ADDR}")
+           || !strcasecmp(expression, "%{REMOTE_USER}");
 }
 
 /** Not 0 if what the expression gives is an address or a user name. */

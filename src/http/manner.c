@@ -135,6 +135,24 @@ static int is_token(const char *text)
     return !*c && c > text && c - text <= RLX_NAME_MAX;
 }
 
+/** Not 0 for a field that says where a message ends or what is in it: another
+ *  value would break the response. */
+static int is_needed(const char *name)
+{
+    static const char *const needed[] = {
+        "Connection", "Content-Encoding", "Content-Length", "Content-Range",
+        "Content-Type", "Date", "Keep-Alive", "Location", "Set-Cookie",
+        "Trailer", "Transfer-Encoding", "Upgrade", "Vary", "WWW-Authenticate"
+    };
+
+    for (apr_size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (!ap_cstr_casecmp(name, needed[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 const char *rlx_set_header_name(cmd_parms *cmd, void *conf, const char *field,
                                 const char *name)
 {
@@ -149,6 +167,11 @@ const char *rlx_set_header_name(cmd_parms *cmd, void *conf, const char *field,
                           "%d letters, digits and - _ . ! # $ %% & ' * + ^ ` "
                           "| ~, as in X-Quota-Left",
                           rlx_shown(cmd->pool, name), RLX_NAME_MAX);
+    }
+    if (!error && is_needed(name)) {
+        error = rlx_wrong(cmd, "%s is a field that the response itself needs; "
+                          "use another name, such as X-Quota-Left",
+                          rlx_shown(cmd->pool, name));
     }
     if (!error) {
         manner_here(cmd, conf)->fields[which] = name;

@@ -33,8 +33,9 @@ typedef struct rlx_choice_t {
 const char *rlx_wrong(const cmd_parms *cmd, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** Text in quotes for a sentence: cut to a sane length, all but printable
- *  ASCII escaped. */
+/** Text in quotes for a sentence: cut to a sane length, quotes and all but
+ *  printable ASCII as \x22. Backslashes are httpd's to double: what shows the
+ *  sentence is its log. */
 const char *rlx_shown(apr_pool_t *p, const char *text);
 
 /** "a, b and c" of n names. */

@@ -8,6 +8,9 @@
 
 #include "apr_strings.h"
 
+#include "http/counter.h"
+#include "http/digits.h"
+
 const char *rlx_plan_scope(apr_pool_t *p, const rlx_holding_t *holding)
 {
     const rlx_rule_t *rule = holding->rule;
@@ -55,4 +58,21 @@ const char *rlx_plan_text(apr_pool_t *p, const rlx_plan_t *plan)
                            origin_text(p, holding), NULL);
     }
     return text;
+}
+
+const char *rlx_decision_text(request_rec *r, const rlx_request_t *request,
+                              const rlx_decision_t *decision)
+{
+    const rlx_verdict_t *verdict = &decision->verdict;
+    const char *form = !verdict->has_room ? "no room for %u"
+                       : verdict->charged || !decision->cost ? "%u taken"
+                       : "room for %u, not taken";
+
+    return apr_psprintf(r->pool, "\"%s\" of key \"%s\" in \"%s\": %s, %u left, "
+                        "resets in %" APR_INT64_T_FMT " s",
+                        decision->limit->text, rlx_decision_key(r, decision),
+                        rlx_decision_scope(r, decision),
+                        apr_psprintf(r->pool, form, decision->cost),
+                        verdict->remaining,
+                        rlx_seconds_up(verdict->reset_at - request->now_usec));
 }

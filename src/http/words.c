@@ -37,16 +37,13 @@ const char *rlx_shown(apr_pool_t *p, const char *text)
     for (i = 0; text[i] && i < SHOWN_MAX; i++) {
         unsigned char c = (unsigned char)text[i];
 
-        if (c < 0x20 || c > 0x7e) {
+        if (c < 0x20 || c > 0x7e || c == '"') {
             *out++ = '\\';
             *out++ = 'x';
             *out++ = hex[c >> 4];
             *out++ = hex[c & 15];
         }
         else {
-            if (c == '"' || c == '\\') {
-                *out++ = '\\';
-            }
             *out++ = (char)c;
         }
     }

@@ -1,8 +1,9 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * Warnings that come of other modules' directives: what makes limits count
- * the wrong client, or keeps requests from them.
+ * Warnings that come of what other modules do: what makes limits count the
+ * wrong client, keeps requests from them, or brings them where a <Location>
+ * does not expect them.
  */
 
 #include "report/conf.h"
@@ -19,7 +20,8 @@ typedef struct facts_t {
     const ap_directive_t *cache;
     /** CacheQuickHandler; its value is what counts. */
     const ap_directive_t *quick;
-    /** ap_directive_t *: ProxyPass outside of sections. */
+    /** ap_directive_t *: ProxyPass and ProxyPassMatch outside of sections, and
+     *  ProxyPass in a <Location>. */
     apr_array_header_t *proxied;
     /** Something beside DocumentRoot says where files are. */
     const ap_directive_t *alias;
@@ -53,10 +55,28 @@ static int is_in_section(const ap_directive_t *d)
     return d->parent && !rlx_conf_is(d->parent, "<VirtualHost");
 }
 
+/** The first argument of a section, without its ">". */
+static char *argument_of(apr_pool_t *p, const ap_directive_t *section)
+{
+    const char *args = section->args;
+
+    args = ap_getword(p, &args, '>');
+    return ap_getword_conf(p, &args);
+}
+
+/** Not 0 if a directive stands in a <Location> that stands in no section. */
+static int is_in_location(const ap_directive_t *d)
+{
+    return d->parent && rlx_conf_is(d->parent, "<Location")
+           && !is_in_section(d->parent);
+}
+
 static void take(void *baton, const ap_directive_t *d, server_rec *s)
 {
     gathering_t *gathering = baton;
-    facts_t *facts = is_in_section(d) ? NULL : facts_of(gathering, s);
+    int is_of_location = is_in_location(d) && rlx_conf_is(d, "ProxyPass");
+    facts_t *facts = is_in_section(d) && !is_of_location
+                     ? NULL : facts_of(gathering, s);
 
     if (!facts) {
         return;
@@ -74,7 +94,7 @@ static void take(void *baton, const ap_directive_t *d, server_rec *s)
     else if (rlx_conf_is(d, "CacheQuickHandler")) {
         facts->quick = d;
     }
-    else if (rlx_conf_is(d, "ProxyPass")) {
+    else if (rlx_conf_is(d, "ProxyPass") || rlx_conf_is(d, "ProxyPassMatch")) {
         APR_ARRAY_PUSH(facts->proxied, const ap_directive_t *) = d;
     }
     else if (begins(d, "Alias") || begins(d, "ScriptAlias")) {
@@ -153,17 +173,54 @@ static void check_cache(apr_array_header_t *warnings, const facts_t *facts,
     }
 }
 
+/** The path that a pattern of the form ^/path/(.*)$ is for, all of it; "" of
+ *  another. */
+static const char *literal_of(apr_pool_t *p, const char *pattern)
+{
+    static const char *const all[] = {
+        "", "(.*)", "(.*)$", ".*", ".*$", "/(.*)", "/(.*)$", "/.*", "/.*$",
+        "(/.*)", "(/.*)$"
+    };
+    apr_size_t len;
+
+    if (*pattern++ != '^') {
+        return "";
+    }
+    len = strcspn(pattern, "\\^$.[|()?*+{");
+    while (len > 1 && pattern[len - 1] == '/') {
+        len--;
+    }
+    for (apr_size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (!strcmp(pattern + len, all[i])) {
+            return len ? apr_pstrmemdup(p, pattern, len) : "/";
+        }
+    }
+    return "";
+}
+
+/** The path that is proxied; "" if none is, or none that is known. */
+static const char *proxied_path(apr_pool_t *p, const ap_directive_t *pass)
+{
+    const char *args = pass->args;
+    const char *path = is_in_section(pass) ? argument_of(p, pass->parent)
+                                           : ap_getword_conf(p, &args);
+
+    if (*args == '!') {
+        return "";
+    }
+    return rlx_conf_is(pass, "ProxyPassMatch") ? literal_of(p, path) : path;
+}
+
 /** Where the files of a proxied path would be; NULL: nowhere that is known. */
 static const char *shadowed_by(apr_pool_t *p, const facts_t *facts,
                                const ap_directive_t *pass)
 {
     const core_server_config *core = ap_get_core_module_config(
         facts->s->module_config);
-    const char *args = pass->args;
-    const char *path = ap_getword_conf(p, &args);
+    const char *path = proxied_path(p, pass);
     const char *root = core->ap_document_root;
 
-    if (path[0] != '/' || *args == '!' || !root) {
+    if (path[0] != '/' || path[strcspn(path, "*?[")] || !root) {
         return NULL;
     }
     /* All of it, unless something is left out. */
@@ -185,31 +242,117 @@ static int is_within(const char *directory, const char *path)
            && (!directory[len] || directory[len] == '/');
 }
 
-/** Limits in <Directory> for what mod_proxy serves: it asks no directory. */
-static void check_proxied(apr_array_header_t *warnings, const facts_t *facts,
-                          const ap_directive_t *pass)
+/** Limits in <Directory> for what mod_proxy serves: it asks no directory.
+ *  @param sections the server's own, or those of the main server; or NULL
+ *  @param is_all   not 0: nothing of the server is asked for elsewhere */
+static void check_proxied(apr_array_header_t *warnings,
+                          const apr_array_header_t *sections,
+                          const char *files, const ap_directive_t *pass,
+                          int is_all)
 {
-    const rlx_server_t *sv = rlx_server_of(facts->s);
     apr_pool_t *p = warnings->pool;
-    const char *files = shadowed_by(p, facts, pass);
 
-    for (int i = 0; files && sv->sections && i < sv->sections->nelts; i++) {
-        const rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
+    for (int i = 0; sections && i < sections->nelts; i++) {
+        const rlx_section_t *section = APR_ARRAY_IDX(sections, i,
                                                      rlx_section_t *);
-        const char *args = section->directive->args;
 
-        if (!section->rules->nelts
-            || !rlx_conf_is(section->directive, "<Directory")) {
-            continue;
-        }
-        args = ap_getword(p, &args, '>');
-        if (is_within(ap_getword_conf(p, &args), files)) {
+        const char *directory = argument_of(p, section->directive);
+
+        if (section->rules->nelts
+            && rlx_conf_is(section->directive, "<Directory")
+            && (is_within(directory, files)
+                || (is_all && is_within(files, directory)))) {
             rlx_warnings_add(warnings, section->file, section->line,
                              apr_psprintf(
-                p, "the limits of <%s> never hold: ProxyPass %s (%s:%d) serves "
-                "that path from elsewhere, and no directory is asked",
-                section->name, pass->args, pass->filename, pass->line_num),
+                p, "the limits of <%s> do not hold for what %s %s (%s:%d) "
+                "serves from elsewhere: no directory is asked",
+                section->name, pass->directive, pass->args, pass->filename,
+                pass->line_num),
                 "put them into a <Location> of that path");
+        }
+    }
+}
+
+static void check_proxies(apr_array_header_t *warnings, const facts_t *facts,
+                          const server_rec *main_server)
+{
+    const rlx_server_t *sv = rlx_server_of(facts->s);
+
+    for (int i = 0; i < facts->proxied->nelts; i++) {
+        const ap_directive_t *pass = APR_ARRAY_IDX(facts->proxied, i,
+                                                   const ap_directive_t *);
+        const char *files = shadowed_by(warnings->pool, facts, pass);
+        int is_all = !strcmp(proxied_path(warnings->pool, pass), "/");
+
+        if (!files) {
+            continue;
+        }
+        check_proxied(warnings, sv->sections, files, pass, is_all);
+        /* Where all is proxied, the main server's are for other hosts. */
+        if (facts->s != main_server && !is_all) {
+            check_proxied(warnings, rlx_server_of(main_server)->sections,
+                          files, pass, 0);
+        }
+    }
+}
+
+/** The limits of <Directory> sections hold also for a <Location> that is
+ *  exempt, if that leads there. */
+static void check_exempt(apr_array_header_t *warnings, const facts_t *facts,
+                         const rlx_section_t *exempt,
+                         const apr_array_header_t *sections)
+{
+    const core_server_config *core = ap_get_core_module_config(
+        facts->s->module_config);
+    apr_pool_t *p = warnings->pool;
+    const char *path = argument_of(p, exempt->directive);
+    const char *files = core->ap_document_root
+                        ? ap_make_full_path(p, core->ap_document_root,
+                                            path + (*path == '/')) : NULL;
+
+    for (int i = 0; files && sections && i < sections->nelts; i++) {
+        const rlx_section_t *section = APR_ARRAY_IDX(sections, i,
+                                                     rlx_section_t *);
+
+        if (section->rules->nelts
+            && rlx_conf_is(section->directive, "<Directory")
+            && is_within(files, argument_of(p, section->directive))) {
+            rlx_warnings_add(warnings, exempt->file, exempt->line, apr_psprintf(
+                p, "RateLimitExempt in <%s> does not lift what <%s> around its "
+                "files sets (%s:%d)", exempt->name, section->name,
+                section->file, section->line),
+                "add \"ancestors\" to RateLimitExempt, or write "
+                "RateLimitExempt All");
+            return;
+        }
+    }
+}
+
+static void check_exemptions(apr_array_header_t *warnings,
+                             const facts_t *facts,
+                             const server_rec *main_server)
+{
+    const unsigned int wide = RLX_EXEMPT_APPLICATION | RLX_EXEMPT_DEFAULT;
+    const rlx_server_t *sv = rlx_server_of(facts->s);
+
+    /* Else it is not known where its files are. */
+    if (facts->alias || facts->proxied->nelts) {
+        return;
+    }
+    for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
+        const rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
+                                                     rlx_section_t *);
+
+        if (!rlx_conf_is(section->directive, "<Location")
+            || is_in_section(section->directive) || section->rules->nelts
+            || (section->exempt & wide) != wide
+            || section->exempt & RLX_EXEMPT_ANCESTORS) {
+            continue;
+        }
+        check_exempt(warnings, facts, section, sv->sections);
+        if (facts->s != main_server) {
+            check_exempt(warnings, facts, section,
+                         rlx_server_of(main_server)->sections);
         }
     }
 }
@@ -231,10 +374,7 @@ void rlx_warnings_around(apr_array_header_t *warnings,
         }
         check_client(warnings, facts, main_facts);
         check_cache(warnings, facts, main_facts);
-        for (int j = 0; j < facts->proxied->nelts; j++) {
-            check_proxied(warnings, facts,
-                          APR_ARRAY_IDX(facts->proxied, j,
-                                        const ap_directive_t *));
-        }
+        check_proxies(warnings, facts, main_server);
+        check_exemptions(warnings, facts, main_server);
     }
 }

@@ -2,13 +2,14 @@
 
 /*
  * What is probably a mistake in sections and limits. Each of these looks at
- * what comes of the configuration rather than at how it is written: where
- * nothing is lost, nothing is said.
+ * what comes of the configuration rather than at how it is written.
  */
 
 #include "report/warnings.h"
 
 #include "apr_strings.h"
+
+#include "report/conf.h"
 
 void rlx_warnings_add(apr_array_header_t *warnings, const char *file, int line,
                       const char *text, const char *mend)
@@ -70,52 +71,21 @@ static const rlx_node_t *node_of(const rlx_tree_t *tree,
     return NULL;
 }
 
-/** Not 0 if a limit holds in a section. */
-static int has_effect(const rlx_node_t *node, const rlx_rule_t *rule)
+/** Where a section is to stand instead: what httpd merges later may be in a
+ *  virtual host. */
+static const char *mend_order(apr_pool_t *p, const rlx_node_t *node,
+                              const rlx_node_t *later)
 {
-    for (int i = 0; i < node->effective->nelts; i++) {
-        if (APR_ARRAY_IDX(node->effective, i, rlx_effect_t).holding.rule
-            == rule) {
-            return 1;
-        }
-    }
-    return 0;
+    int is_elsewhere = node->section->directive->parent
+                       != later->section->directive->parent;
+
+    return apr_psprintf(p, "put <Location \"%s\"> %sbelow <Location \"%s\">",
+                        node->path, is_elsewhere ? "into that virtual host, "
+                        : "", later->path);
 }
 
-/** Not 0 if limits of other sections hold in a section. */
-static int has_others(const rlx_node_t *node)
-{
-    for (int i = 0; i < node->effective->nelts; i++) {
-        const rlx_section_t *from = APR_ARRAY_IDX(
-            node->effective, i, rlx_effect_t).holding.declared_in;
-
-        if (from && from != node->section) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/** Not 0 if something that is set in a section does not hold there. */
-static int is_undone(const rlx_node_t *node)
-{
-    const rlx_section_t *section = node->section;
-
-    for (int i = 0; i < section->rules->nelts; i++) {
-        if (!has_effect(node, APR_ARRAY_IDX(section->rules, i,
-                                            rlx_rule_t *))) {
-            return 1;
-        }
-    }
-    if (section->exempt & RLX_EXEMPT_ANCESTORS && has_others(node)) {
-        return 1;
-    }
-    return (section->exempt & ~node->exempt) != 0
-           || (section->settings->engine != RLX_UNSET
-               && section->settings->engine != node->dir->engine);
-}
-
-/** A longer <Location> before its shorter one: httpd merges in file order.
+/** A longer <Location> before its shorter one: httpd merges in file order, so
+ *  the shorter one is the endpoint there, and what it overrides is lost.
  *  @return not 0 if it was warned of */
 static int check_order(apr_array_header_t *warnings, const rlx_tree_t *tree,
                         const rlx_node_t *node)
@@ -123,8 +93,7 @@ static int check_order(apr_array_header_t *warnings, const rlx_tree_t *tree,
     const rlx_chain_t *chain = node->dir->chain;
     apr_pool_t *p = warnings->pool;
 
-    if (!is_plain(node, "Location") || !chain
-        || chain->section == node->section || !is_undone(node)) {
+    if (!is_plain(node, "Location")) {
         return 0;
     }
     for (; chain && chain->section != node->section; chain = chain->outer) {
@@ -137,8 +106,30 @@ static int check_order(apr_array_header_t *warnings, const rlx_tree_t *tree,
                 "and httpd merges them in that order: for %s the later and "
                 "shorter one has the last word", node->path, later->path,
                 later->section->file, later->section->line, node->path),
-                apr_psprintf(p, "put <Location \"%s\"> below <Location "
-                             "\"%s\">", node->path, later->path));
+                mend_order(p, node, later));
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** Not 0 if a section is meant to be exempt: from all that servers set, or from
+ *  defaults that have been overridden around it already. */
+static int is_meant_exempt(const rlx_node_t *node)
+{
+    const unsigned int wide = RLX_EXEMPT_APPLICATION | RLX_EXEMPT_DEFAULT;
+    unsigned int exempt = node->section->exempt;
+
+    if ((exempt & wide) == wide) {
+        return 1;
+    }
+    for (int i = 0; i < node->effective->nelts; i++) {
+        const rlx_holding_t *holding = &APR_ARRAY_IDX(
+            node->effective, i, rlx_effect_t).holding;
+
+        if (exempt & RLX_EXEMPT_DEFAULT && holding->declared_in
+            && holding->rule->options->override_defaults
+            && !holding->rule->options->methods && !holding->rule->dynamic) {
             return 1;
         }
     }
@@ -148,10 +139,7 @@ static int check_order(apr_array_header_t *warnings, const rlx_tree_t *tree,
 /** Exempt, and still limited by a section around it. */
 static void check_exempt(apr_array_header_t *warnings, const rlx_node_t *node)
 {
-    const unsigned int wide = RLX_EXEMPT_APPLICATION | RLX_EXEMPT_DEFAULT;
-
-    if ((node->section->exempt & wide) != wide
-        || node->section->exempt & RLX_EXEMPT_ANCESTORS
+    if (!is_meant_exempt(node) || node->section->exempt & RLX_EXEMPT_ANCESTORS
         || node->section->rules->nelts) {
         return;
     }
@@ -203,6 +191,9 @@ static const char *user_in(const rlx_rule_t *rule, const rlx_dir_t *dir)
     if (!keys && dir && dir->key && asks_for_user(dir->key->text)) {
         return "RateLimitKey";
     }
+    if (rule->options->scope && asks_for_user(rule->options->scope->text)) {
+        return "scope=";
+    }
     return when && asks_for_user(when->text) ? "exempt_when=" : NULL;
 }
 
@@ -218,6 +209,35 @@ static void check_early(apr_array_header_t *warnings, const rlx_rule_t *rule,
             "REMOTE_USER, which is empty before authentication", user),
             "leave phase=early out, or count by something that is known "
             "earlier, such as %{RATELIMIT_CLIENT}");
+    }
+}
+
+/** Not 0 if httpd asks for a password in a section. */
+static int asks_for_password(const rlx_node_t *node)
+{
+    const ap_directive_t *d = node ? node->section->directive->first_child
+                                   : NULL;
+
+    while (d && (!rlx_conf_is(d, "AuthType")
+                 || !ap_cstr_casecmp(d->args, "none"))) {
+        d = d->next;
+    }
+    return d != NULL;
+}
+
+/** What is to be charged by a status that httpd answers with before fixups. */
+static void check_late(apr_array_header_t *warnings, const rlx_rule_t *rule,
+                       const rlx_node_t *node)
+{
+    const rlx_options_t *options = rule->options;
+
+    if (!(options->lane & RLX_LANE_EARLY) && options->deduct_when
+        && ap_strstr_c(options->deduct_when->text, "401")
+        && asks_for_password(node)) {
+        warn_rule(warnings, rule,
+                  "deduct_when= asks for 401, which AuthType here answers with "
+                  "before this limit is looked at",
+                  "add phase=early");
     }
 }
 
@@ -270,6 +290,7 @@ static void check_rules(apr_array_header_t *warnings,
         const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
 
         check_early(warnings, rule, dir);
+        check_late(warnings, rule, node);
         check_room(warnings, rule, node);
     }
 }
@@ -293,6 +314,12 @@ static void check_tree(apr_array_header_t *warnings, const rlx_tree_t *tree)
             check_exempt(warnings, node);
         }
         check_rules(warnings, node->section->rules, node->dir, node);
+        /* What is inherited is counted by the key that is in force here. */
+        for (int j = 0; j < node->effective->nelts; j++) {
+            check_early(warnings, APR_ARRAY_IDX(node->effective, j,
+                                                rlx_effect_t).holding.rule,
+                        node->dir);
+        }
     }
 }
 

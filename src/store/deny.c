@@ -46,6 +46,8 @@ struct rlx_storage_t {
     rlx_storage_t *instance;
     rlx_usec_t (*retry_at)(const rlx_storage_t *instance, rlx_usec_t now);
     const char *shown_uri;
+    /** Said, for the debug log, where it answers in the storage's place. */
+    const char *answers;
     const char *name;
     rlx_deny_settings_t settings;
     const rlx_storage_env_t *env;
@@ -260,6 +262,8 @@ static apr_status_t deny_decide(rlx_storage_t *deny, rlx_charge_e mode,
     known_t known;
 
     if (find(deny, (int)mode, counters, n, now, verdicts, &known)) {
+        deny->env->log(deny->env->baton, RLX_LOG_DEBUG, APR_SUCCESS,
+                       deny->answers);
         return APR_SUCCESS;
     }
     status = deny->provider->decide(deny->instance, mode, counters, n, now,
@@ -364,6 +368,9 @@ void rlx_deny_put(rlx_store_t *store, const char *name,
     deny->instance = store->instance;
     deny->retry_at = store->retry_at;
     deny->shown_uri = store->shown_uri;
+    deny->answers = apr_pstrcat(pconf, "storage ", store->shown_uri,
+                                " need not be asked: its deny cache knows "
+                                "that it would refuse", NULL);
     deny->name = name;
     deny->settings = *settings;
     deny->env = env;

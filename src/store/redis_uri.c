@@ -154,8 +154,8 @@ const char *rlx_redis_host_parse(const char *text, const char **host,
                "brackets, as in [::1]:6379";
     }
     if (*text != '[' && !is_host(name, "-._")) {
-        return "the host is missing or not understood; write "
-               "redis://host:port/db";
+        return "a host is missing or not understood; write redis://host:port/db, "
+               "redis+sentinel://host,host/service or redis+cluster://host,host";
     }
     if (after && !read_number(after, 1, 65535, &number)) {
         return "the port is not a number from 1 to 65535";

@@ -65,14 +65,6 @@ static const char *scheme_of(const char *uri, apr_pool_t *p)
     return scheme;
 }
 
-/** What follows the first colon; all of it, where there is none. */
-static const char *after_scheme(const char *uri)
-{
-    const char *colon = strchr(uri, ':');
-
-    return colon ? colon + 1 : uri;
-}
-
 /** What may be shown of what follows a question mark: names, and which
  *  database. */
 static const char *shown_query(const char *query, apr_pool_t *p)
@@ -94,11 +86,12 @@ static const char *shown_query(const char *query, apr_pool_t *p)
 
 const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p)
 {
-    const char *authority = strstr(uri, "://");
+    const char *authority = strchr(uri, ':');
     const char *query, *at;
 
-    /* Without the two slashes it is an error, which is shown, too. */
-    authority = authority ? authority + 3 : after_scheme(uri);
+    /* Also where a slash has been forgotten. */
+    authority = authority ? authority + 1 : uri;
+    authority += strspn(authority, "/");
     /* A password may hold anything but what a careless hand typed, so the
      * last @ before a path counts, or the last of all where a slash stands in
      * the password. */

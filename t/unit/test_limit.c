@@ -129,8 +129,8 @@ static const struct {
       "\"1/s,|2/m\" has an empty limit before, between or behind its "
       "separators; remove the separator that is too many" },
     { "10/ho\x01u\"r\n\\",
-      "\"10/ho\\x01u\\\"r\\x0A\\\\\" is not a limit: the unit "
-      "\"ho\\x01u\\\"r\" is not known; "
+      "\"10/ho\\x01u\\x22r\\x0A\\\" is not a limit: the unit "
+      "\"ho\\x01u\\x22r\" is not known; "
       "use second, minute, hour, day, week, month or year" },
     { "\xc3\xa9/day",
       "\"\\xC3\\xA9/day\" is not a limit: it does not begin with a count; "

@@ -97,10 +97,18 @@ sub port_is_free {
 }
 
 # Below the ports that the kernel gives to clients and that the suite reserves.
+# Who gets one may take his time to listen there: as long as this process lives,
+# a UDP socket on the same number tells other tests, in other clones too, to
+# look elsewhere.
+my %taken;
 sub free_port {
     for (1 .. 200) {
         my $port = 10000 + int rand 10000;
-        return $port if port_is_free($port);
+        my $mark = !$taken{$port} && port_is_free($port)
+            && IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1',
+                                     LocalPort => $port) || next;
+        $taken{$port} = $mark;
+        return $port;
     }
     die "no free port\n";
 }
