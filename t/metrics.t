@@ -12,6 +12,7 @@ use Test::More;
 use Encode ();
 use JSON::PP ();
 use RateLimit::Httpd;
+use RateLimit::Redis ();
 use RateLimit::Metrics;
 use RateLimit::Place ();
 use RateLimit::Prometheus;
@@ -49,8 +50,10 @@ sub sound {
     my $om = RateLimit::Metrics->of($h, 'openmetrics');
     is_deeply($m->wrong, [], "$what: every line is as it should be, no series comes twice");
     is_deeply($om->wrong, [], "$what: as OpenMetrics too");
-    # But for the first look, which is a request itself.
-    my @series = map { [grep { $_->[0] ne 'ratelimit_requests_total' } $_->series] } $m, $om;
+    # But for the first look, which is a request itself, and for what Redis
+    # takes at a moment.
+    my @series = map { [grep { $_->[0] !~ /^ratelimit_(?:requests_total|storage_size_bytes)$/ }
+                        $_->series] } $m, $om;
     is_deeply($series[1], $series[0], "$what: the two say the same");
     is(complaints($m->text), '', "$what: promtool check metrics");
     return $m;
@@ -290,6 +293,32 @@ END
        'what is not known of one that is down is not said');
 }
 
+# How long requests waited for a storage, and how often in vain.
+{
+    my $redis = RateLimit::Redis->start;
+    my $h = RateLimit::Httpd->start(conf => 'RateLimitStorage ' . $redis->uri
+        . " timeout=100 deny_cache=off\nRateLimitDefault \"100 per hour\"\n" . $status);
+    my $c = $h->client;
+    $c->get('/') for 1 .. 7;
+    my $m = sound('Redis', $h);
+    my %of = (kind => 'redis');
+    my @bucket = map { $_->[2] } grep { $_->[1]{kind} eq 'redis' }
+        $m->series('ratelimit_storage_round_trip_seconds_bucket');
+    is(scalar @bucket, 15, 'fourteen steps, and what is longer');
+    is_deeply([sort { $a <=> $b } @bucket], \@bucket, 'which add up');
+    is($bucket[-1], 7, 'to all calls');
+    is($m->value('ratelimit_storage_round_trip_seconds_count', %of), 7, 'all calls');
+    cmp_ok($m->value('ratelimit_storage_round_trip_seconds_sum', %of), '<', 5, 'took a while');
+    is($m->value('ratelimit_storage_failed_calls_total', %of), 0, 'none in vain');
+    is(scalar(grep { $_->[1]{kind} eq 'shm' } $m->series('ratelimit_storage_round_trip_seconds_count')),
+       0, 'memory of this server is not far away');
+    $redis->kill;
+    $c->get('/');
+    $m = sound('Redis has gone', $h);
+    is($m->value('ratelimit_storage_failed_calls_total', %of), 1, 'a call in vain');
+    is($m->value('ratelimit_storage_round_trip_seconds_count', %of), 7, 'which took nothing');
+}
+
 ### What is not counted is not 0
 
 is(scalar(grep { /^ratelimit_trial/ } map { $_->[0] } RateLimit::Metrics->of($quick)->series), 0,
@@ -376,6 +405,8 @@ sub used {
     my @found;
     my $plain = $expr =~ s/"(?:[^"\\]|\\.)*"/""/gr;
     my @names = $plain =~ /\b(ratelimit_\w+)/g;
+    # A histogram is three series.
+    s/_(?:bucket|sum|count)$//a for grep { /_seconds_/ } @names;
     my @labels = ($plain =~ /(\w+)\s*(?:=~|!~|!=|=(?!=))\s*""/g,
                   map { /(\w+)/g } $plain =~ /\b(?:by|without|on|ignoring|group_left)\s*\(([^)]*)\)/g);
     return (\@names, \@labels);

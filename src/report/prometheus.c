@@ -389,6 +389,35 @@ static void put_evictions(writing_t *w, const char *labels,
     }
 }
 
+/* Of one that is not far away nothing takes long, and it always answers. */
+
+static void put_round_trips(writing_t *w, const char *labels,
+                            const rlx_storage_view_t *view)
+{
+    if (view->has_health) {
+        rlx_series_put_latency(&w->series, w->p, labels,
+                               &view->health.answers);
+    }
+}
+
+static void put_failed_calls(writing_t *w, const char *labels,
+                             const rlx_storage_view_t *view)
+{
+    if (view->has_health) {
+        rlx_series_put(&w->series, labels, view->health.failed);
+    }
+}
+
+static void put_storage_round_trips(writing_t *w)
+{
+    put_storages(w, put_round_trips);
+}
+
+static void put_storage_failed_calls(writing_t *w)
+{
+    put_storages(w, put_failed_calls);
+}
+
 static void put_storage_up(writing_t *w)
 {
     put_storages(w, put_up);
@@ -457,6 +486,12 @@ static const family_t families[] = {
     { { RLX_METRIC_GAUGE, "storage_retry_seconds", "seconds",
         "Time until a storage that does not answer is asked again." },
       put_storage_retry },
+    { { RLX_METRIC_HISTOGRAM, "storage_round_trip_seconds", "seconds",
+        "What calls took that a storage far away answered." },
+      put_storage_round_trips },
+    { { RLX_METRIC_COUNTER, "storage_failed_calls", NULL,
+        "Calls that it did not answer; while it is known not to, few are "
+        "made." }, put_storage_failed_calls },
     { { RLX_METRIC_GAUGE, "storage_counters", NULL,
         "Counters in the storage; some of them may have expired." },
       put_storage_counters },

@@ -22,7 +22,8 @@ static const struct {
 } types[] = {
     [RLX_METRIC_GAUGE] = { "gauge", "gauge", "" },
     [RLX_METRIC_COUNTER] = { "counter", "counter", "_total" },
-    [RLX_METRIC_INFO] = { "info", "gauge", "_info" }
+    [RLX_METRIC_INFO] = { "info", "gauge", "_info" },
+    [RLX_METRIC_HISTOGRAM] = { "histogram", "histogram", "" }
 };
 
 /** A line "# TYPE name what". To OpenMetrics the name of a metric is without
@@ -51,18 +52,24 @@ void rlx_series_begin(rlx_series_t *series, const rlx_metric_t *metric)
 }
 
 /** The line up to its value. Labels can be long: they are not formatted. */
-static void put_name(rlx_series_t *series, const char *labels)
+static void put_name_of(rlx_series_t *series, const char *suffix,
+                        const char *labels)
 {
     rlx_out_t *out = series->out;
 
     rlx_out_put(out, PREFIX);
     rlx_out_put(out, series->metric->name);
-    rlx_out_put(out, types[series->metric->type].suffix);
+    rlx_out_put(out, suffix);
     if (labels[0]) {
         rlx_out_put(out, "{");
         rlx_out_put(out, labels);
         rlx_out_put(out, "}");
     }
+}
+
+static void put_name(rlx_series_t *series, const char *labels)
+{
+    put_name_of(series, types[series->metric->type].suffix, labels);
 }
 
 void rlx_series_put(rlx_series_t *series, const char *labels,
@@ -72,12 +79,48 @@ void rlx_series_put(rlx_series_t *series, const char *labels,
     rlx_out_print(series->out, " %" APR_UINT64_T_FMT "\n", value);
 }
 
+static void put_usec(rlx_series_t *series, apr_int64_t usec)
+{
+    rlx_out_print(series->out, " %" APR_INT64_T_FMT ".%06d\n",
+                  usec / APR_USEC_PER_SEC, (int)(usec % APR_USEC_PER_SEC));
+}
+
 void rlx_series_put_usec(rlx_series_t *series, const char *labels,
                          apr_int64_t usec)
 {
     put_name(series, labels);
-    rlx_out_print(series->out, " %" APR_INT64_T_FMT ".%06d\n",
-                  usec / APR_USEC_PER_SEC, (int)(usec % APR_USEC_PER_SEC));
+    put_usec(series, usec);
+}
+
+/** A bound in seconds, "0.00005", "1.0". */
+static const char *bound_text(apr_pool_t *p, apr_uint32_t usec)
+{
+    char *text = apr_psprintf(p, "%u.%06u", usec / 1000000, usec % 1000000);
+    char *end = text + strlen(text);
+
+    while (end[-1] == '0' && end[-2] != '.') {
+        *--end = '\0';
+    }
+    return text;
+}
+
+void rlx_series_put_latency(rlx_series_t *series, apr_pool_t *p,
+                            const char *labels, const rlx_latency_t *latency)
+{
+    apr_uint64_t n = 0;
+
+    for (int i = 0; i <= RLX_LATENCY_STEPS; i++) {
+        n += latency->counts[i];
+        put_name_of(series, "_bucket",
+                    rlx_label(p, labels, "le", i < RLX_LATENCY_STEPS
+                              ? bound_text(p, rlx_latency_bounds_usec[i])
+                              : "+Inf"));
+        rlx_out_print(series->out, " %" APR_UINT64_T_FMT "\n", n);
+    }
+    put_name_of(series, "_sum", labels);
+    put_usec(series, (apr_int64_t)latency->sum_usec);
+    put_name_of(series, "_count", labels);
+    rlx_out_print(series->out, " %" APR_UINT64_T_FMT "\n", n);
 }
 
 void rlx_series_end(rlx_series_t *series)

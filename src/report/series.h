@@ -16,6 +16,7 @@
 
 #include "apr_hash.h"
 
+#include "core/latency.h"
 #include "report/out.h"
 
 /** What kind of metric it is. */
@@ -25,7 +26,9 @@ typedef enum {
     /** Goes up from the start of the server. Its series end in "_total". */
     RLX_METRIC_COUNTER,
     /** Is 1: what it says is in its labels. Its series end in "_info". */
-    RLX_METRIC_INFO
+    RLX_METRIC_INFO,
+    /** How often something took how long: rlx_series_put_latency(). */
+    RLX_METRIC_HISTOGRAM
 } rlx_metric_e;
 
 /** A metric. */
@@ -65,6 +68,11 @@ void rlx_series_put(rlx_series_t *series, const char *labels,
 /** The same of a time in microseconds, as seconds. */
 void rlx_series_put_usec(rlx_series_t *series, const char *labels,
                          apr_int64_t usec);
+
+/** Write the series of a histogram, in seconds.
+ *  @param p for the call */
+void rlx_series_put_latency(rlx_series_t *series, apr_pool_t *p,
+                            const char *labels, const rlx_latency_t *latency);
 
 /** End the text. */
 void rlx_series_end(rlx_series_t *series);

@@ -72,7 +72,7 @@ sub value {
 
 ### The rest is for this file alone
 
-my %suffix = (counter => '_total', info => '_info', gauge => '');
+my %suffix = (counter => '_total', info => '_info', gauge => '', histogram => '');
 
 sub _line {
     my ($self, $line) = @_;
@@ -109,7 +109,10 @@ sub _head {
 sub _series {
     my ($self, $name, $labels, $value) = @_;
     my $now = $self->{now} or return 0;
-    return 0 if ($self->{order}[-1] // '') ne $name || $value !~ /^\d+(?:\.\d+)?$/;
+    my $family = $self->{order}[-1] // '';
+    my $is_its = ($now->{type} // '') eq 'histogram'
+        ? $name =~ /^\Q$family\E_(?:bucket|sum|count)$/ : $name eq $family;
+    return 0 if !$is_its || $value !~ /^\d+(?:\.\d+)?$/;
     my %label;
     for ($labels // '') {
         while (/\G([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"(?:,(?=.)|$)/gc) {
