@@ -285,6 +285,7 @@ like($trials, qr{^  _main, Location /dry: 2 per 1 hour  \(\S+:\d+\)
     keys that would have been refused: 2 of 100
     refuses no more than 1 % of keys: 4 per 1 hour
     refuses no more than 0\.1 % of keys: not known before 1000 keys are watched
+    last request: 2027-01-15 08:00:00 UTC
 }m, 'what would have been, and a count that refuses one key of a hundred');
 like($trials, qr{^  _main, Location /tried: 1 per 1 day  .*
     requests that would have been refused: 2 of 3

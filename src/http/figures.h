@@ -50,6 +50,8 @@ typedef struct rlx_trial_t {
      *  than 1,000. */
     apr_uint64_t count_1_percent;
     apr_uint64_t count_01_percent;
+    /** When a request was tried last, wall clock. */
+    rlx_usec_t last_at;
 } rlx_trial_t;
 
 /** A key that was often refused. */

@@ -220,6 +220,9 @@ static void tell_trial(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     rlx_out_put(out, "\n");
     put_count(out, view, "1", trial.count_1_percent, 100);
     put_count(out, view, "0.1", trial.count_01_percent, 1000);
+    rlx_out_put(out, "    last request: ");
+    put_time(out, trial.last_at);
+    rlx_out_put(out, "\n");
 }
 
 /*
