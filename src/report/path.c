@@ -261,6 +261,18 @@ static void ask_filters(asking_t *asking)
     }
 }
 
+/** Limits are what they are, but not if nobody can count. */
+static void ask_storage(asking_t *asking, const rlx_server_t *sv)
+{
+    rlx_usec_t now = apr_time_now();
+
+    if (rlx_store_retry_at(sv->store, now) > now) {
+        note(asking, "the storage does not answer at present: requests get "
+             "what RateLimitStorageFailure says%s", sv->local && sv->fallback
+             ? ", which are the limits of RateLimitFallback" : "");
+    }
+}
+
 /** What is said once, of the path itself. */
 static void describe(asking_t *asking, const rlx_why_t *why)
 {
@@ -276,6 +288,7 @@ static void describe(asking_t *asking, const rlx_why_t *why)
     view->engine = rlx_view_engine(why->dir);
     view->endpoint = *name ? name : endpoint ? endpoint->name : "-";
     view->key = why->dir && why->dir->key ? why->dir->key->text : NULL;
+    ask_storage(asking, why->sv);
 }
 
 /** Not 0 if a request is looked at before access control. */
