@@ -58,7 +58,8 @@ request_rec *rlx_visit_directory(request_rec *r, server_rec *server,
 
 /** Find a server by its name in the tree, or by a host name, with or without
  *  a port, that it is asked by. NULL if there is none.
- *  @param host_name where that host name goes, for Host; NULL in the first case */
+ *  @param host_name where that host name goes, for Host; NULL in the first
+ *                   case */
 server_rec *rlx_visit_server(const request_rec *r, const char *name,
                              const char **host_name);
 
