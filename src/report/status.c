@@ -102,27 +102,35 @@ static void set_policy(request_rec *r, rlx_snapshot_t *snapshot)
     apr_table_setn(r->headers_out, "Content-Security-Policy",
                    apr_pstrcat(r->pool, "default-src 'none'; style-src 'nonce-",
                                nonce, "'; script-src 'nonce-", nonce,
-                               "'; connect-src 'self'; form-action 'self'; "
+                               "'; img-src data:; form-action 'self'; "
                                "base-uri 'none'; frame-ancestors 'none'",
                                NULL));
     apr_table_setn(r->headers_out, "X-Frame-Options", "DENY");
     apr_table_setn(r->headers_out, "Referrer-Policy", "same-origin");
 }
 
+/** An argument; NULL: it is not there, or empty, as a form sends it. */
+static const char *arg_of(const apr_table_t *args, const char *name)
+{
+    const char *value = apr_table_get(args, name);
+
+    return value && value[0] ? value : NULL;
+}
+
 /** Look up what the query asks for. */
 static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
 {
     rlx_snapshot_t *snapshot = rlx_snapshot_make(r->pool, ap_server_conf, 1);
-    rlx_path_question_t question = { apr_table_get(args, "path"),
-                                     apr_table_get(args, "method"),
-                                     apr_table_get(args, "server") };
-    const char *key = apr_table_get(args, "key");
-    const char *refresh = apr_table_get(args, "refresh");
+    rlx_path_question_t question = { arg_of(args, "path"),
+                                     arg_of(args, "method"),
+                                     arg_of(args, "server") };
+    const char *key = arg_of(args, "key");
+    const char *refresh = arg_of(args, "refresh");
 
-    if (question.path && question.path[0]) {
+    if (question.path) {
         snapshot->path = rlx_path_explain(r, &question);
     }
-    if (key && key[0]) {
+    if (key) {
         snapshot->key = rlx_key_look(snapshot, key);
     }
     if (refresh) {
