@@ -31,6 +31,8 @@ libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver
 g++                  gcc-c++            have c++
 libhiredis-dev       hiredis-devel      [ -e /usr/include/hiredis/hiredis.h ]
 redis-server         redis              have redis-server
+chromium             chromium           have chromium || have chromium-browser
+chromium-driver      chromedriver       have chromedriver
 '
 have() { command -v "$1" >/dev/null 2>&1; }
 has_driver() {

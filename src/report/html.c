@@ -12,7 +12,6 @@
 #include "apr_time.h"
 
 #include "scoreboard.h"
-#include "util_script.h"
 
 /** The name that people know the server by. */
 static const char *host_of(const rlx_page_t *page)
@@ -142,8 +141,10 @@ static void put_main(rlx_page_t *page)
         rlx_page_text(page, snapshot->notice);
         rlx_page_put(page, "</p>\n");
     }
-    rlx_page_answers(page);
     if (is_asked) {
+        rlx_page_put(page, "<div id=\"answer\">\n");
+        rlx_page_answers(page);
+        rlx_page_put(page, "</div>\n");
         rlx_page_questions(page);
     }
     rlx_page_warnings(page);
@@ -182,16 +183,10 @@ static void put_script(rlx_page_t *page)
 
 void rlx_render_html(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 {
-    rlx_page_t page = { out, snapshot, NULL, NULL, 0 };
+    rlx_page_t page = { out, snapshot, NULL, snapshot->args, 0 };
 
     apr_pool_create(&page.p, snapshot->p);
     apr_pool_tag(page.p, "rlx_page");
-    if (out->r) {
-        ap_args_to_table(out->r, &page.args);
-    }
-    else {
-        page.args = apr_table_make(snapshot->p, 1);
-    }
     put_head(&page);
     rlx_page_put(&page, "<body>\n<a class=\"skip\" href=\"#main\">To the "
                  "figures</a>\n");

@@ -52,13 +52,13 @@ static void put_asked(rlx_page_t *page, const rlx_path_view_t *view)
 
 static void put_path_section(rlx_page_t *page, const rlx_path_section_t *one)
 {
-    rlx_page_put(page, "<li>");
+    rlx_page_put(page, "<li><div class=\"line\"><span class=\"what\">");
     rlx_page_element(page, "code", "path", one->name);
     if (one->is_htaccess) {
         rlx_page_put(page, " <span class=\"badge\">.htaccess</span>");
     }
     if (one->exempt && one->exempt->nelts) {
-        rlx_page_put(page, " <span class=\"badge\">exempt from ");
+        rlx_page_put(page, " <span class=\"muted\">exempt from ");
         rlx_page_text(page, rlx_view_join(page->p, one->exempt, ", "));
         rlx_page_put(page, "</span>");
     }
@@ -66,11 +66,11 @@ static void put_path_section(rlx_page_t *page, const rlx_path_section_t *one)
         rlx_page_put(page, " <span class=\"muted\">endpoint</span> ");
         rlx_page_element(page, "code", NULL, one->endpoint);
     }
+    rlx_page_put(page, "</span> ");
     if (one->declared_at) {
-        rlx_page_put(page, " ");
         rlx_page_where(page, one->declared_at);
     }
-    rlx_page_put(page, "</li>\n");
+    rlx_page_put(page, "</div></li>\n");
 }
 
 static void put_path_sections(rlx_page_t *page, const rlx_path_view_t *view)
@@ -107,7 +107,7 @@ static void put_path_limit(rlx_page_t *page, const rlx_path_limit_t *limit)
 
 static void answer_path(rlx_page_t *page, const rlx_path_view_t *view)
 {
-    rlx_page_put(page, "<section id=\"answer\" class=\"answer\" "
+    rlx_page_put(page, "<section class=\"answer\" "
                  "aria-labelledby=\"h-path\">\n<h2 id=\"h-path\">What applies "
                  "to <code>");
     rlx_page_text(page, view->path);
@@ -159,7 +159,7 @@ static void put_left(rlx_page_t *page, const rlx_key_counter_t *counter)
         rlx_page_put(page, " <span class=\"muted\">of ");
         rlx_page_number(page, count);
         rlx_page_put(page, "</span> ");
-        rlx_page_meter(page, "use", count > counter->remaining
+        rlx_page_meter(page, counter->has_room ? "use" : "refusals", count > counter->remaining
                        ? count - counter->remaining : 0, count, "used");
     }
 }
@@ -221,7 +221,7 @@ static void put_counters(rlx_page_t *page, const rlx_key_view_t *view)
 
 static void answer_key(rlx_page_t *page, const rlx_key_view_t *view)
 {
-    rlx_page_put(page, "<section id=\"answer\" class=\"answer\" "
+    rlx_page_put(page, "<section class=\"answer\" "
                  "aria-labelledby=\"h-key\">\n<h2 id=\"h-key\">Key <code>");
     rlx_page_text(page, view->key);
     rlx_page_put(page, "</code></h2>\n<div class=\"card\">\n");
@@ -307,7 +307,7 @@ static void put_servers(rlx_page_t *page, const char *chosen)
 static void ask_path(rlx_page_t *page)
 {
     const rlx_path_view_t *view = page->snapshot->path;
-    const char *asked = apr_table_get(page->args, "path");
+    const char *asked = rlx_page_asked(page, "path");
 
     rlx_page_put(page, "<form class=\"card\" method=\"get\" action=\"\">\n"
                  "<h3>What applies to a URL?</h3>\n");
@@ -318,7 +318,7 @@ static void ask_path(rlx_page_t *page)
                  "title=\"begins with a slash\" placeholder=\"/a/b\" "
                  "autocomplete=\"off\" autocapitalize=\"none\" "
                  "spellcheck=\"false\" value=\"");
-    rlx_page_text(page, asked ? asked : "");
+    rlx_page_text(page, asked);
     rlx_page_put(page, "\"/></p>\n<div class=\"row\">\n");
     put_methods(page, view ? view->method : NULL);
     put_servers(page, view ? view->server : NULL);
@@ -328,7 +328,7 @@ static void ask_path(rlx_page_t *page)
 
 static void ask_key(rlx_page_t *page)
 {
-    const char *asked = apr_table_get(page->args, "key");
+    const char *asked = rlx_page_asked(page, "key");
 
     rlx_page_put(page, "<form class=\"card\" method=\"get\" action=\"\">\n"
                  "<h3>What has a key left?</h3>\n");
@@ -339,7 +339,7 @@ static void ask_key(rlx_page_t *page)
                  "required=\"required\" placeholder=\"192.0.2.1\" "
                  "autocomplete=\"off\" autocapitalize=\"none\" "
                  "spellcheck=\"false\" value=\"");
-    rlx_page_text(page, asked ? asked : "");
+    rlx_page_text(page, asked);
     rlx_page_put(page, "\"/></p>\n<div class=\"row\">\n<p>"
                  "<button type=\"submit\">Look up</button></p>\n</div>\n"
                  "</form>\n");

@@ -153,6 +153,13 @@ void rlx_page_meter(rlx_page_t *page, const char *name, apr_uint64_t value,
 
 /* --- links and forms ---------------------------------------------------- */
 
+const char *rlx_page_asked(const rlx_page_t *page, const char *name)
+{
+    const char *value = page->args ? apr_table_get(page->args, name) : NULL;
+
+    return value && value[0] ? value : NULL;
+}
+
 /** What every link keeps, and what it may be that was asked. */
 static const char *const kept[] = { "format", "refresh", NULL };
 static const char *const known[] = { "format", "refresh", "path", "method",
@@ -174,9 +181,9 @@ static int keep(rlx_page_t *page, const char *const *names,
     int n = 0;
 
     for (; *names; names++) {
-        const char *value = apr_table_get(page->args, *names);
+        const char *value = rlx_page_asked(page, *names);
 
-        if (value && value[0] && (!but || strcmp(*names, but))) {
+        if (value && (!but || strcmp(*names, but))) {
             add_to_link(page, &n, *names, value);
         }
     }
@@ -217,9 +224,9 @@ void rlx_page_hidden(rlx_page_t *page, const char *name, const char *value)
 void rlx_page_kept_fields(rlx_page_t *page)
 {
     for (const char *const *name = kept; *name; name++) {
-        const char *value = apr_table_get(page->args, *name);
+        const char *value = rlx_page_asked(page, *name);
 
-        if (value && value[0]) {
+        if (value) {
             rlx_page_hidden(page, *name, value);
         }
     }

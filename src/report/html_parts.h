@@ -23,8 +23,8 @@ typedef struct rlx_page_t {
     /** For what is put together on the way to a section of the tree or to a
      *  row: cleared after each. */
     apr_pool_t *p;
-    /** What was asked for; may be empty. */
-    apr_table_t *args;
+    /** What was asked for; NULL: nothing. */
+    const apr_table_t *args;
     /** Sections that may still be written in full. */
     int room;
 } rlx_page_t;
@@ -75,6 +75,9 @@ void rlx_page_meter(rlx_page_t *page, const char *name, apr_uint64_t value,
                     apr_uint64_t max, const char *label);
 
 /* --- links and forms ---------------------------------------------------- */
+
+/** What was asked for by that name; NULL: nothing, or "". */
+const char *rlx_page_asked(const rlx_page_t *page, const char *name);
 
 /** Write the value of a href: this page with a question, keeping refresh= and
  *  format=.

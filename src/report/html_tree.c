@@ -262,6 +262,14 @@ static void put_server_name(rlx_page_t *page, const rlx_tree_t *tree)
                        ? "" : " <span class=\"muted\">main server</span>");
 }
 
+/** Not 0 if it is the one that ?tree= wants to see in full. */
+static int has_asked_for(const rlx_page_t *page, const rlx_tree_t *tree)
+{
+    const char *name = rlx_page_asked(page, "tree");
+
+    return name && !strcmp(name, tree->sv->name);
+}
+
 static void put_sections(rlx_page_t *page, const rlx_tree_t *tree, int no)
 {
     int serial = 0;
@@ -270,8 +278,8 @@ static void put_sections(rlx_page_t *page, const rlx_tree_t *tree, int no)
         rlx_page_put(page, "<p class=\"none\">No section speaks of limits."
                      "</p>\n");
     }
-    else if (tree->all->nelts <= page->room) {
-        page->room -= tree->all->nelts;
+    else if (has_asked_for(page, tree) || tree->all->nelts <= page->room) {
+        page->room -= has_asked_for(page, tree) ? 0 : tree->all->nelts;
         put_nodes(page, tree, no, tree->sections, &serial, 0);
     }
     else {
@@ -316,14 +324,6 @@ static int count_sections(const apr_array_header_t *trees)
     return n;
 }
 
-/** Make sure that the one that was asked for is written in full. */
-static int has_asked_for(const rlx_page_t *page, const rlx_tree_t *tree)
-{
-    const char *name = apr_table_get(page->args, "tree");
-
-    return name && !strcmp(name, tree->sv->name);
-}
-
 /** Not 0 if nothing in any server limits anything. */
 static int is_unlimited(const apr_array_header_t *trees)
 {
@@ -349,8 +349,9 @@ void rlx_page_tree(rlx_page_t *page)
     for (int i = 0; i < trees->nelts; i++) {
         const rlx_tree_t *tree = APR_ARRAY_IDX(trees, i, rlx_tree_t *);
 
-        if (has_asked_for(page, tree) && total > SECTIONS_MAX) {
-            page->room = tree->all->nelts;
+        /* What was asked for comes first, wherever it stands. */
+        if (has_asked_for(page, tree)) {
+            page->room -= tree->all->nelts;
         }
     }
     rlx_page_put(page, "<section id=\"limits\" aria-labelledby=\"h-lim\">\n"

@@ -11,7 +11,6 @@
 
 #include "http_main.h"
 #include "http_protocol.h"
-#include "util_script.h"
 
 #include "core/accept.h"
 #include "report/control.h"
@@ -109,6 +108,26 @@ static void set_policy(request_rec *r, rlx_snapshot_t *snapshot)
     apr_table_setn(r->headers_out, "Referrer-Policy", "same-origin");
 }
 
+/** What the query says. A form sends a blank as +, and a + as %2B. */
+static apr_table_t *read_args(request_rec *r)
+{
+    char *args = apr_pstrdup(r->pool, r->args ? r->args : "");
+    apr_table_t *table = apr_table_make(r->pool, 4);
+    char *next, *pair = apr_strtok(args, "&", &next);
+
+    for (; pair; pair = apr_strtok(NULL, "&", &next)) {
+        char *value = strchr(pair, '=');
+
+        if (value) {
+            *value++ = '\0';
+            /* What is badly encoded stays as far as it can be read. */
+            ap_unescape_urlencoded(value);
+        }
+        apr_table_set(table, pair, value ? value : "1");
+    }
+    return table;
+}
+
 /** An argument; NULL: it is not there, or empty, as a form sends it. */
 static const char *arg_of(const apr_table_t *args, const char *name)
 {
@@ -139,6 +158,7 @@ static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
         snapshot->refresh_sec = sec < 0 ? 0 : sec > REFRESH_SEC_MAX
                                               ? REFRESH_SEC_MAX : sec;
     }
+    snapshot->args = args;
     snapshot->may_clear = rlx_control_is_on(r);
     snapshot->notice = rlx_control_notice(r, args);
     return snapshot;
@@ -177,7 +197,7 @@ int rlx_status_handler(request_rec *r)
         return HTTP_METHOD_NOT_ALLOWED;
     }
     set_fields(r);
-    ap_args_to_table(r, &args);
+    args = read_args(r);
     name = apr_table_get(args, "format");
     form = name ? form_by_name(name) : form_by_accept(r);
     if (!form) {
