@@ -182,6 +182,10 @@ static void put_counter(rlx_page_t *page, const char *key,
     if (counter->has_room) {
         rlx_page_put(page, "<span class=\"badge good\">passes</span>");
     }
+    else if (counter->retry_sec < 0) {
+        rlx_page_put(page, "<span class=\"badge bad\">refused for good"
+                     "</span>");
+    }
     else {
         rlx_page_put(page, "<span class=\"badge bad\">refused for ");
         rlx_page_duration(page, counter->retry_sec);
@@ -360,7 +364,7 @@ void rlx_page_questions(rlx_page_t *page)
 void rlx_page_clear_key(rlx_page_t *page, const char *key, const char *limit,
                         const char *label)
 {
-    rlx_page_put(page, "<form class=\"clear\" method=\"post\" action=\"?\">");
+    rlx_page_put(page, "<form class=\"clear\" method=\"post\" action=\"\">");
     rlx_page_hidden(page, "action", "clear");
     rlx_page_hidden(page, "key", key);
     if (limit) {
@@ -383,7 +387,7 @@ void rlx_page_clear_all(rlx_page_t *page)
                  "storage of this configuration, and on all machines that "
                  "count there. This cannot be undone. A single key is cleared "
                  "where it is looked up.</p>\n"
-                 "<form class=\"clear\" method=\"post\" action=\"?\">");
+                 "<form class=\"clear\" method=\"post\" action=\"\">");
     rlx_page_hidden(page, "action", "clear-all");
     rlx_page_put(page, "<button type=\"submit\">Yes, clear everything"
                  "</button></form>\n</div></details>\n</section>\n");
