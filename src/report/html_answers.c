@@ -176,7 +176,7 @@ static void put_counter(rlx_page_t *page, const char *key,
     put_scope(page, counter);
     rlx_page_put(page, "</td><td class=\"n\" data-label=\"Left\">");
     put_left(page, counter);
-    rlx_page_put(page, "</td><td class=\"n\" data-label=\"All again in\">");
+    rlx_page_put(page, "</td><td class=\"n\" data-label=\"Resets in\">");
     rlx_page_duration(page, counter->reset_sec);
     rlx_page_put(page, "</td><td data-label=\"Now\">");
     if (counter->has_room) {
@@ -211,7 +211,7 @@ static void put_counters(rlx_page_t *page, const rlx_key_view_t *view)
     rlx_page_put(page, "<table>\n<thead><tr><th scope=\"col\">Limit</th>"
                  "<th scope=\"col\">Of</th>"
                  "<th scope=\"col\" class=\"n\">Left</th>"
-                 "<th scope=\"col\" class=\"n\">All again in</th>"
+                 "<th scope=\"col\" class=\"n\">Resets in</th>"
                  "<th scope=\"col\">Now</th>");
     rlx_page_put(page, page->snapshot->may_clear
                        ? "<th scope=\"col\">Clear</th>" : "");
