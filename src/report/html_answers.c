@@ -159,7 +159,8 @@ static void put_left(rlx_page_t *page, const rlx_key_counter_t *counter)
         rlx_page_put(page, " <span class=\"muted\">of ");
         rlx_page_number(page, count);
         rlx_page_put(page, "</span> ");
-        rlx_page_meter(page, counter->has_room ? "use" : "refusals", count > counter->remaining
+        rlx_page_meter(page, counter->has_room ? "use" : "refusals",
+                       count > counter->remaining
                        ? count - counter->remaining : 0, count, "used");
     }
 }
@@ -236,7 +237,7 @@ static void answer_key(rlx_page_t *page, const rlx_key_view_t *view)
     }
     put_counters(page, view);
     put_notes(page, view->notes);
-    rlx_page_print(page, "<p class=\"muted\">%d counter%s looked at.</p>\n",
+    rlx_page_print(page, "<p class=\"more\">%d counter%s looked at.</p>\n",
                    view->asked, view->asked == 1 ? " was" : "s were");
     if (page->snapshot->may_clear) {
         rlx_page_clear_key(page, view->key, NULL,

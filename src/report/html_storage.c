@@ -57,6 +57,7 @@ static void put_counters(rlx_page_t *page,
 static void put_figures(rlx_page_t *page, const rlx_storage_view_t *view)
 {
     const rlx_storage_figures_t *figures = &view->figures;
+    int is_known = view->was_asked && view->status == APR_SUCCESS;
 
     rlx_page_put(page, "<dl class=\"facts\">\n");
     if (view->retry_sec) {
@@ -64,7 +65,8 @@ static void put_figures(rlx_page_t *page, const rlx_storage_view_t *view)
         rlx_page_duration(page, view->retry_sec);
         rlx_page_put(page, "</dd></div>\n");
     }
-    if (view->was_asked && view->status == APR_SUCCESS) {
+    /* What does not answer cannot say how full it is. */
+    if (is_known && figures->healthy) {
         put_counters(page, figures);
         if (figures->size_bytes) {
             rlx_page_put(page, "<div><dt>Size</dt><dd>");
@@ -74,11 +76,11 @@ static void put_figures(rlx_page_t *page, const rlx_storage_view_t *view)
         rlx_page_put(page, "<div><dt>Evictions</dt><dd>");
         rlx_page_number(page, figures->evictions);
         rlx_page_put(page, "</dd></div>\n");
-        if (figures->state) {
-            rlx_page_put(page, "<div><dt>State</dt><dd>");
-            rlx_page_text(page, figures->state);
-            rlx_page_put(page, "</dd></div>\n");
-        }
+    }
+    if (is_known && figures->state) {
+        rlx_page_put(page, "<div><dt>State</dt><dd>");
+        rlx_page_text(page, figures->state);
+        rlx_page_put(page, "</dd></div>\n");
     }
     rlx_page_put(page, "</dl>\n");
 }

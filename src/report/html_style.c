@@ -100,6 +100,8 @@ const char rlx_page_style[] =
     ".answer .card{border-color:var(--link)}\n"
     ".answer h3{margin-top:1.25rem}\n"
     ".answer table{margin-top:1rem}\n"
+    ".answer table:first-child{margin-top:0}\n"
+    ".answer .notes+.more{margin-top:.4rem}\n"
     ".answer .clear,.close{margin-top:1rem}\n"
     ".answer td .clear{margin:0}\n"
     ".way{margin:.25rem 0 0 1.4rem}\n"
