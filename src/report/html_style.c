@@ -129,7 +129,7 @@ const char rlx_page_style[] =
     "  font-variant-numeric:tabular-nums;letter-spacing:-.01em}\n"
     ".fate .percent{margin-left:.3rem;font-variant-numeric:tabular-nums}\n"
     ".fate .hint{display:block;font-size:.8125rem}\n"
-    ".fate.none b,.fate.none .percent{color:var(--muted);font-weight:400}\n"
+    ".fate.zero b,.fate.zero .percent{color:var(--muted);font-weight:400}\n"
     ".facts{display:flex;flex-wrap:wrap;gap:.6rem 2rem;font-size:.9375rem}\n"
     ".facts dt{font-size:.8125rem;color:var(--muted)}\n"
     ".facts .wide{flex-basis:100%}\n"

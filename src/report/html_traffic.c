@@ -12,6 +12,9 @@
 /** Rows of a list that has the most important first. */
 #define ROWS_MAX 20
 
+/** Keys that are shown without unfolding. */
+#define KEYS_AT_ONCE 10
+
 /** What can become of a request, as the page calls it. */
 typedef struct fate_t {
     const char *name;
@@ -71,7 +74,7 @@ static void put_fate(rlx_page_t *page, const rlx_fates_t *fates, int i)
     apr_uint64_t n = count_of(fates, i);
 
     rlx_page_print(page, "<div class=\"fate %s%s\"><dt>%s</dt><dd><b>",
-                   fate->name, n ? "" : " none", fate->title);
+                   fate->name, n ? "" : " zero", fate->title);
     rlx_page_number(page, n);
     rlx_page_put(page, "</b> <span class=\"percent\">");
     rlx_page_percent(page, n, fates->seen);
@@ -311,14 +314,33 @@ static void put_refusals(rlx_page_t *page, const rlx_refused_key_t *key)
     rlx_page_number(page, key->refused - key->over);
 }
 
+/** Not 0 if a key is shown hashed (RateLimitKeyDisplay): # and 16 digits. */
+static int is_hash(const char *key)
+{
+    return key[0] == '#' && strlen(key) == 17
+           && strspn(key + 1, "0123456789abcdef") == 16;
+}
+
+/** A key, and where it is not hashed the way to its counters. */
+static void put_key_name(rlx_page_t *page, const char *key)
+{
+    if (is_hash(key)) {
+        rlx_page_element(page, "span", "key", key);
+        return;
+    }
+    rlx_page_put(page, "<a class=\"key\" href=\"");
+    rlx_page_link(page, "key", key);
+    rlx_page_put(page, "\">");
+    rlx_page_text(page, key);
+    rlx_page_put(page, "</a>");
+}
+
 static void put_key(rlx_page_t *page, const rlx_refused_key_t *key,
                     apr_uint64_t most)
 {
-    rlx_page_put(page, "<tr><th scope=\"row\"><a class=\"key\" href=\"");
-    rlx_page_link(page, "key", key->key);
-    rlx_page_put(page, "#answer\">");
-    rlx_page_text(page, key->key);
-    rlx_page_put(page, "</a></th><td data-label=\"Refused by\">");
+    rlx_page_put(page, "<tr><th scope=\"row\">");
+    put_key_name(page, key->key);
+    rlx_page_put(page, "</th><td data-label=\"Refused by\">");
     rlx_page_element(page, "b", "limit", key->limit);
     if (key->name) {
         rlx_page_put(page, " ");
@@ -338,30 +360,44 @@ static void put_key(rlx_page_t *page, const rlx_refused_key_t *key,
     apr_pool_clear(page->p);
 }
 
+/** Some of the keys, as a table. */
+static void put_keys_table(rlx_page_t *page, const apr_array_header_t *keys,
+                           int from, int to)
+{
+    apr_uint64_t most = APR_ARRAY_IDX(keys, 0, rlx_refused_key_t).refused;
+
+    rlx_page_put(page, "<table>\n<thead><tr><th scope=\"col\">Key</th>"
+                 "<th scope=\"col\">Refused by</th>"
+                 "<th scope=\"col\">Last</th>"
+                 "<th scope=\"col\" class=\"n\">Refusals</th></tr></thead>\n"
+                 "<tbody>\n");
+    for (int i = from; i < to; i++) {
+        put_key(page, &APR_ARRAY_IDX(keys, i, rlx_refused_key_t), most);
+    }
+    rlx_page_put(page, "</tbody></table>\n");
+}
+
 void rlx_page_refused_keys(rlx_page_t *page)
 {
     const apr_array_header_t *keys = rlx_figures_top_refused(
         page->snapshot->p);
-    apr_uint64_t most = 0;
+    int n = keys->nelts;
 
     rlx_page_put(page, "<section id=\"keys\" aria-labelledby=\"h-keys\">\n"
                  "<h2 id=\"h-keys\">Keys refused most</h2>\n");
-    if (!keys->nelts) {
+    if (!n) {
         rlx_page_put(page, "<p class=\"empty\">Nobody has been refused."
                      "</p>\n</section>\n");
         return;
     }
-    rlx_page_put(page, "<div class=\"card\"><table>\n<thead><tr>"
-                 "<th scope=\"col\">Key</th><th scope=\"col\">Refused by</th>"
-                 "<th scope=\"col\">Last</th>"
-                 "<th scope=\"col\" class=\"n\">Refusals</th></tr></thead>\n"
-                 "<tbody>\n");
-    for (int i = 0; i < keys->nelts; i++) {
-        const rlx_refused_key_t *key = &APR_ARRAY_IDX(keys, i,
-                                                      rlx_refused_key_t);
-
-        most = most ? most : key->refused;
-        put_key(page, key, most);
+    rlx_page_put(page, "<div class=\"card\">");
+    put_keys_table(page, keys, 0, n > KEYS_AT_ONCE ? KEYS_AT_ONCE : n);
+    if (n > KEYS_AT_ONCE) {
+        rlx_page_print(page, "<details class=\"defaults\" id=\"more-keys\">"
+                       "<summary>%d more</summary><div class=\"in\">\n",
+                       n - KEYS_AT_ONCE);
+        put_keys_table(page, keys, KEYS_AT_ONCE, n);
+        rlx_page_put(page, "</div></details>\n");
     }
-    rlx_page_put(page, "</tbody></table></div>\n</section>\n");
+    rlx_page_put(page, "</div>\n</section>\n");
 }
