@@ -30,9 +30,9 @@ my %html = (Accept => 'text/html');
 sub xml_error {
     my ($text) = @_;
     my $pid = open2(my $out, my $in, 'python3', '-c', <<'END');
-import sys, xml.dom.minidom
+import sys, xml.parsers.expat
 try:
-    xml.dom.minidom.parseString(sys.stdin.buffer.read())
+    xml.parsers.expat.ParserCreate().ParseFile(sys.stdin.buffer)
 except Exception as e:
     print(e)
 END
@@ -67,6 +67,7 @@ sub looks_good {
     for my $screen ([ 1280, 900, 0, 'light' ], [ 1280, 900, 1, 'dark' ],
                     [ 360, 740, 0, 'phone' ]) {
         my ($width, $height, $dark, $kind) = @$screen;
+        $b->run('sessionStorage.clear()') if $kind ne 'light';
         $b->screen($width, $height);
         $b->dark($dark);
         $b->open($h->url($path));
@@ -138,6 +139,14 @@ like($b->text('#storage'), qr/shm\s+answers/, 'the storage is well');
 is($b->count('main, nav, header, footer, h1'), 5, 'landmarks');
 is($b->count('th:not([scope])'), 0, 'every heading of a table says what it heads');
 is($b->run('return document.documentElement.lang'), 'en', 'a language');
+
+my $policy = $h->client->get('/limiter-status', %html)->header('Content-Security-Policy');
+like($policy, qr/^default-src 'none'; .*form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/,
+     'a policy that lets nothing in');
+unlike($policy, qr/unsafe|\*|http|self'.*self'/, 'and nothing else');
+my $other = $h->client->head('/limiter-status', %html)->header('Content-Security-Policy');
+is($other =~ s/nonce-\w+/nonce/gr, $policy =~ s/nonce-\w+/nonce/gr, 'HEAD has the same');
+isnt($other, $policy, 'but for what is used once');
 
 ### Nothing is configured
 

@@ -162,13 +162,20 @@ static void put_main(rlx_page_t *page)
     rlx_page_put(page, "</main>\n");
 }
 
+static void put_form(rlx_page_t *page, const char *format, const char *label,
+                     const char *end)
+{
+    rlx_page_put(page, "<a href=\"");
+    rlx_page_link_with(page, "format", format);
+    rlx_page_print(page, "\">%s</a>%s", label, end);
+}
+
 static void put_footer(rlx_page_t *page)
 {
-    rlx_page_put(page, "<footer>\n<p>The same as "
-                 "<a href=\"?format=json\">JSON</a>, "
-                 "<a href=\"?format=text\">text</a> and "
-                 "<a href=\"?format=prometheus\">metrics</a>.</p>\n"
-                 "</footer>\n");
+    rlx_page_put(page, "<footer>\n<p>The same as ");
+    put_form(page, "json", "JSON", ", ");
+    put_form(page, "text", "text", " and ");
+    put_form(page, "prometheus", "metrics", ".</p>\n</footer>\n");
 }
 
 static void put_script(rlx_page_t *page)

@@ -87,8 +87,9 @@ static void set_fields(request_rec *r)
     apr_table_mergen(r->headers_out, "Vary", "Accept");
 }
 
-/** What a page may load and do: nothing but what is in it. */
-static void set_policy(request_rec *r, rlx_snapshot_t *snapshot)
+/** What a page may load and do: nothing but what is in it.
+ *  @return what it calls its own styles and scripts */
+static const char *set_policy(request_rec *r)
 {
     unsigned char bytes[12];
     char *nonce = apr_palloc(r->pool, 2 * sizeof(bytes) + 1);
@@ -97,7 +98,6 @@ static void set_policy(request_rec *r, rlx_snapshot_t *snapshot)
         memset(bytes, 0, sizeof(bytes));
     }
     ap_bin2hex(bytes, sizeof(bytes), nonce);
-    snapshot->nonce = nonce;
     apr_table_setn(r->headers_out, "Content-Security-Policy",
                    apr_pstrcat(r->pool, "default-src 'none'; style-src 'nonce-",
                                nonce, "'; script-src 'nonce-", nonce,
@@ -106,6 +106,7 @@ static void set_policy(request_rec *r, rlx_snapshot_t *snapshot)
                                NULL));
     apr_table_setn(r->headers_out, "X-Frame-Options", "DENY");
     apr_table_setn(r->headers_out, "Referrer-Policy", "same-origin");
+    return nonce;
 }
 
 /** What the query says. A form sends a blank as +, and a + as %2B. */
@@ -168,15 +169,17 @@ static int show(request_rec *r, const apr_table_t *args, const form_t *form)
 {
     rlx_out_t out = { r, NULL, NULL };
     rlx_snapshot_t *snapshot;
+    const char *nonce = NULL;
 
     ap_set_content_type(r, form->content_type);
+    if (form->render == rlx_render_html) {
+        nonce = set_policy(r);
+    }
     if (r->header_only) {
         return OK;
     }
     snapshot = look(r, args);
-    if (form->render == rlx_render_html) {
-        set_policy(r, snapshot);
-    }
+    snapshot->nonce = nonce;
     apr_pool_create(&out.scratch, r->pool);
     apr_pool_tag(out.scratch, "rlx_status");
     form->render(&out, snapshot);

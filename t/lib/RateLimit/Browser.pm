@@ -141,8 +141,8 @@ sub picture {
     mkdir top() . '/build';
     mkdir $dir;
     my $data = $self->cdp('Page.captureScreenshot', {
-        format => 'png', captureBeyondViewport =>
-            $arg{seen} ? JSON::PP::false : JSON::PP::true })->{data};
+        format => 'png', optimizeForSpeed => JSON::PP::true,
+        captureBeyondViewport => $arg{seen} ? JSON::PP::false : JSON::PP::true })->{data};
     CORE::open(my $fh, '>:raw', "$dir/$name.png") or die "$dir/$name.png: $!";
     print $fh decode_base64($data);
     close $fh or die "$dir/$name.png: $!";
@@ -241,9 +241,13 @@ sub stop {
     my $pid = delete $self->{pid} or return;
     my $session = delete $self->{session};
     eval { $self->_ask(DELETE => "/session/$session") } if $session;
+    # The browser writes into its profile until its last process is gone.
+    my $until = time() + 5;
     kill TERM => -$pid;
-    my $until = time() + 3;
-    sleep 0.02 while !waitpid($pid, WNOHANG) && time() < $until;
+    while (time() < $until && kill 0 => -$pid) {
+        waitpid $pid, WNOHANG;
+        sleep 0.02;
+    }
     kill KILL => -$pid;
     waitpid $pid, 0;
     return;
