@@ -261,6 +261,17 @@ is($b->count('#limits details:not([open])'), 0, 'all unfolded');
 $b->run('sessionStorage.clear()');
 is_deeply([ $b->console ], [], 'the console is still empty');
 
+# On paper everything is unfolded.
+$b->open($h->url('/limiter-status'));
+ok(!visible("#$api > .in"), 'a section is folded');
+$b->cdp('Emulation.setEmulatedMedia', { media => 'print' });
+ok(visible("#$api > .in"), 'but not in print');
+ok(!visible('nav'), 'which has no menu');
+$b->cdp('Emulation.setEmulatedMedia', { media => '' });
+sub visible {
+    return $b->run('return document.querySelector(arguments[0]).checkVisibility()', @_);
+}
+
 # Tab goes to everything that can be used.
 $b->open($h->url('/limiter-status'));
 my @stops;

@@ -33,7 +33,7 @@ const char rlx_page_script[] =
     "      keep();\n"
     "    }\n"
     "  }, true);\n"
-    "  fold.hidden = false;\n"
+    "  fold.hidden = !document.querySelector('.node');\n"
     "  fold.addEventListener('click', function (event) {\n"
     "    var how = event.target.dataset.fold;\n"
     "    if (how === undefined) return;\n"

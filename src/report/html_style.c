@@ -167,7 +167,7 @@ const char rlx_page_style[] =
     ".limit,.name,.server,.server-name,h1,h2{overflow-wrap:anywhere}\n"
     "td .where{display:block}\n"
     "td[data-label=Where],td[data-label=Of]{min-width:14rem}\n"
-    "th .option{display:inline-block;max-width:100%}\n"
+    "th .option{display:inline-block;max-width:100%;margin:.1rem 0}\n"
     "td.n meter{margin-left:auto;width:6rem}\n"
     "tr.off th,tr.off td{color:var(--muted)}\n"
     "tr.off .limit,.off .limit{font-weight:400;text-decoration:line-through;\n"
