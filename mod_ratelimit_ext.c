@@ -9,6 +9,7 @@
 
 #include "httpd.h"
 #include "http_config.h"
+#include "http_core.h"
 #include "http_protocol.h"
 #include "http_request.h"
 #include "ap_provider.h"
@@ -20,10 +21,12 @@
 #include "http/htaccess.h"
 #include "http/key.h"
 #include "http/lifecycle.h"
+#include "http/lookup.h"
 #include "http/needs.h"
 #include "http/refusal.h"
 #include "http/settle.h"
 #include "report/dump.h"
+#include "report/server_status.h"
 #include "report/status.h"
 
 /* What an expression may look at has been set by then (mod_env runs in the
@@ -77,7 +80,9 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(rlx_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
     ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_error_log(rlx_lookup_hear, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(rlx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    rlx_server_status_register();
     rlx_api_register();
     rlx_key_register(p);
     rlx_headers_register(p);

@@ -25,6 +25,7 @@ binutils             binutils           have nm
 util-linux           util-linux         have setpriv && have flock
 memcached            memcached          have memcached
 python3-venv         python3-pip        python3 -c "import ensurepip, venv"
+python3-jsonschema   python3-jsonschema has_jsonschema
 apache2-utils        httpd-tools        have httxt2dbm
 sqlite3              sqlite             have sqlite3
 libaprutil1-dbd-sqlite3  apr-util-sqlite  has_driver
@@ -35,6 +36,12 @@ chromium             chromium           have chromium || have chromium-browser
 chromium-driver      chromedriver       have chromedriver
 '
 have() { command -v "$1" >/dev/null 2>&1; }
+# Another python3 in the PATH need not have what is installed here.
+has_jsonschema() {
+    local python=/usr/bin/python3
+    [ -x $python ] || python=python3
+    $python -c 'from jsonschema import Draft202012Validator'
+}
 has_driver() {
     compgen -G '/usr/lib*/apr-util-1/apr_dbd_sqlite3*.so' \
         || compgen -G '/usr/lib*/*/apr-util-1/apr_dbd_sqlite3*.so'

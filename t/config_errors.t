@@ -12,7 +12,8 @@ use RateLimit::Httpd;
 
 # A line is put where its directive may stand, unless it is a block already.
 my %in_section = map { $_ => 1 }
-    qw(RateLimit RateLimitShared RateLimitExempt RateLimitEndpoint);
+    qw(RateLimit RateLimitShared RateLimitExempt RateLimitEndpoint
+       RateLimitStatusControl);
 
 sub placed {
     my ($line) = @_;
@@ -132,6 +133,11 @@ accepts("<Location /a>\nRateLimitKeyDisplay hash\n</Location>");
 refuses("RateLimitKeyDisplay $_", qq("$_" is not auto, plain or hash))
     for qw(on none hashed);
 refuses('RateLimitKeyDisplay', 'takes one argument', 'auto');
+accepts("RateLimitStatusControl $_") for qw(On off);
+refuses("RateLimitStatusControl $_", $_, 'On', 'Off') for qw(yes 1 DryRun);
+refuses('RateLimitStatusControl', 'takes one argument', 'On or Off');
+refuses("# at server level\nRateLimitStatusControl On",
+        'not allowed outside of sections', 'in a section');
 
 accepts("RateLimitRequestFilter $_")
     for 'true', '"%{REMOTE_ADDR} -ipmatch \'10.0.0.0/8\'"',
@@ -523,7 +529,7 @@ for my $limit ('Limit POST', 'LimitExcept GET') {
             'RateLimitRequestFilter true', 'RateLimitAllowOverride Add',
             'RateLimitErrorBody json', 'RateLimitKeyDisplay hash',
             'RateLimitHeaderName limit X-L', 'RateLimitRetryAfter http-date',
-            'RateLimitOnBreach /x';
+            'RateLimitOnBreach /x', 'RateLimitStatusControl On';
 }
 {
     my ($exit, $output) = RateLimit::Httpd->config_test('RateLimitNonsense 1');

@@ -53,7 +53,8 @@ sub try {
          'RateLimitIPv6Prefix 64', 'RateLimitApplication 1/s', 'RateLimitDefault 1/s',
          'RateLimitMeta 1/s', 'RateLimitRequestFilter true', 'RateLimitEndpoint x',
          'RateLimitCharge all', 'RateLimitStatus 503', 'RateLimitHeaderName limit X-L',
-         'RateLimitRetryAfter http-date', 'RateLimitOnBreach /x', 'RateLimitAllowOverride All'),
+         'RateLimitRetryAfter http-date', 'RateLimitOnBreach /x', 'RateLimitStatusControl On',
+         'RateLimitAllowOverride All'),
     );
     my ($table) = do { local (@ARGV, $/) = "$FindBin::Bin/../src/http/directives.c"; <> }
         =~ /rlx_directives\[\] = \{(.*?)^\};/ms;

@@ -2,7 +2,8 @@
 #
 # Random nested configurations, with .htaccess files: which limits the module
 # finds in force, against a model of DESIGN sections 3 and 7 that is written
-# from their words.
+# from their words; and limiter-status says the same of the path, with a reason
+# for each limit around it that is not in force.
 #
 #   RLX_SEED=n prove t/resolve_model.t      the same configuration again
 use strict;
@@ -288,6 +289,39 @@ sub limit_text {
     return "$text from $section->{name}";
 }
 
+### What limiter-status says
+
+# Limits in force as "text [scope]", and sentences that should not be there.
+sub told {
+    my ($client, $server, $request) = @_;
+    my $body = $client->get("/status?format=text&path=$request->{path}"
+        . "&method=$request->{method}&server=$server",
+        'X-Who' => $request->{who})->body;
+    return [ 'wrong' ] if $body =~ /^  answer: 500 /m;
+    my ($holds) = $body =~ /^Limits that hold\n(.*?)^$/ms;
+    my ($not) = $body =~ /^Limits that do not hold\n(.*?)^$/ms;
+    my @told = ($holds // '') =~ /^  (\d.*?), .*\n    why: .*\n    counts in: (.*)$/mg;
+    my @limits;
+    push @limits, shift(@told) . ' [' . shift(@told) . ']' while @told;
+    push @limits, grep { !/^    why: (?:overridden|cut off|left out|exempt|replaced|not for)\b/m }
+        split /^(?=  \d)/m, $not // '';
+    return \@limits;
+}
+
+# The same of a request's plan. The name that RateLimitEndpoint gives stands in
+# the one alone.
+sub is_told {
+    my ($plan, $told) = @_;
+    my @plan = map { s/\] from .*/]/r } @$plan;
+    return 0 if @plan != @$told;
+    for my $i (0 .. $#plan) {
+        my ($text, $scope) = $told->[$i] =~ /^(.*) \[(.*)\]$/s;
+        return 0 if $told->[$i] ne $plan[$i]
+                    && !($scope && $scope eq 'e' && $plan[$i] =~ /^\Q$text [\E/);
+    }
+    return 1;
+}
+
 ### Comparison
 
 my $main = random_server('main');
@@ -299,6 +333,7 @@ $hosts[-1] = { name => "host$HOSTS", sections => [], default => [],
     grep { chance(0.3) } map { my $tree = $_; map { "/t$tree$_" } @steps }
     0 .. $TREES - 1;
 my $conf = "LogLevel ratelimit_ext:debug\n"
+    . "<Location /status>\nSetHandler limiter-status\nRateLimitEngine Off\n</Location>\n"
     . "<Directory />\nAllowOverride Limit\n</Directory>\n" . server_block($main)
     . join '', map {
         "<VirtualHost 127.0.0.1:\@PORT2\@>\nServerName $_->{name}\n"
@@ -312,6 +347,7 @@ my $httpd = RateLimit::Httpd->start(
                0 .. $TREES - 1 });
 my $plan = RateLimit::Plan->new($httpd);
 my $root = $httpd->docroot;
+my $page = $httpd->client;
 for my $file (@htaccess) {
     $httpd->write($file->{argument} =~ s{^\@DOCROOT\@/}{}r . '.htaccess',
                   section_block($file));
@@ -322,7 +358,7 @@ my ($compared, $with_limits, $wrong) = (0, 0, 0);
 sub compare {
     my ($servers, $tree) = @_;
     for my $step (@steps) {
-        for (1 .. 4) {
+        for my $nth (1 .. 4) {
             my %request = (
                 path => "/t$tree$step/" . pick(qw(x.txt y.txt)),
                 method => pick(qw(GET GET POST PUT HEAD DELETE)),
@@ -337,6 +373,13 @@ sub compare {
             $compared++;
             $with_limits++ if @$want;
             $wrong++ if "@$want" eq 'wrong';
+            my $name = @$servers > 1 ? $servers->[-1]{name} : '_main';
+            my $told = $nth == 1 && told($page, $name, \%request);
+            if ($told && !is_told($got, $told)) {
+                diag("seed $seed, ?path=$request{path} of $name by $request{method} "
+                     . "as $request{who}");
+                return is_deeply($told, $got, 'limiter-status says the same');
+            }
             next if "@$got" eq "@$want";
             diag("seed $seed, $request{method} $request{path} as $request{who}");
             return is_deeply($got, $want,

@@ -64,15 +64,36 @@ static inline int is_plain(unsigned char c)
            || (c >= 'a' && c <= 'z');
 }
 
-/** \u00XX */
-static char *put_escape(char *to, unsigned char c)
+/** \uXXXX */
+static char *put_escape(char *to, unsigned int c)
 {
     static const char hex[] = "0123456789abcdef";
 
-    to = put(to, "\\u00", 4);
-    *to++ = hex[c >> 4];
-    *to++ = hex[c & 15];
+    to = put(to, "\\u", 2);
+    for (int shift = 12; shift >= 0; shift -= 4) {
+        *to++ = hex[c >> shift & 15];
+    }
     return to;
+}
+
+/** The character if it is one of several bytes that must be escaped, else 0:
+ *  what controls a terminal (U+0080 to U+009F), what ends a line in older
+ *  JavaScript (U+2028, U+2029). */
+static unsigned int special_character(const unsigned char *s)
+{
+    if (*s == 0xc2 && s[1] < 0xa0) {
+        return s[1];
+    }
+    return *s == 0xe2 && s[1] == 0x80 && (s[2] == 0xa8 || s[2] == 0xa9)
+           ? 0x2000u + (s[2] & 0x3f) : 0;
+}
+
+/** A character of several bytes. */
+static char *put_long(char *to, const unsigned char *s, int length)
+{
+    unsigned int special = special_character(s);
+
+    return special ? put_escape(to, special) : put(to, s, (size_t)length);
 }
 
 char *rlx_text_json(char *to, const char *text)
@@ -97,7 +118,7 @@ char *rlx_text_json(char *to, const char *text)
             to = put_escape(to, *s++);
         }
         else {
-            to = put(to, s, (size_t)length);
+            to = length > 1 ? put_long(to, s, length) : put(to, s, 1);
             s += length;
         }
     }

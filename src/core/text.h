@@ -22,7 +22,8 @@
 
 /**
  * A JSON string (RFC 8259) with its quotes. What could end a <script>
- * (<, >, &) is escaped like quotes and control characters.
+ * (<, >, &) or a line of JavaScript (U+2028, U+2029) is escaped like quotes
+ * and control characters.
  * @param to   RLX_TEXT_JSON_ROOM(strlen(text)) bytes
  * @param text NUL-terminated
  * @return the NUL behind what was written

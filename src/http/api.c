@@ -18,6 +18,7 @@
 #include "http/digits.h"
 #include "http/environment.h"
 #include "http/failure.h"
+#include "http/fate.h"
 #include "http/headers.h"
 #include "http/htaccess.h"
 #include "http/log_tags.h"
@@ -163,6 +164,18 @@ static void conclude(const charge_t *charge)
                    - shown->decided_at);
 }
 
+/** Count for each limit what it says. */
+static void count(const charge_t *charge)
+{
+    for (int i = 0; i < charge->limits->n; i++) {
+        const rlx_decision_t *decision = &charge->outcome->decisions[i];
+
+        rlx_fate_add(decision->rule,
+                     rlx_fate_of(charge->r, charge->dir, decision,
+                                 decision->verdict.has_room));
+    }
+}
+
 /** Ask a storage.
  *  @return APR_SUCCESS also if the key is empty; then there are no decisions */
 static apr_status_t ask(const charge_t *charge, const rlx_store_t *store)
@@ -190,6 +203,7 @@ static apr_status_t ask(const charge_t *charge, const rlx_store_t *store)
     for (int i = 0; i < n; i++) {
         outcome->decisions[i].verdict = verdicts[i];
     }
+    count(charge);
     rlx_outcome_show(charge->r, outcome, outcome->decisions, n);
     conclude(charge);
     return APR_SUCCESS;
@@ -203,6 +217,9 @@ static void give_up(const charge_t *charge)
                                               shown->decided_at)
                            - shown->decided_at;
 
+    for (int i = 0; i < charge->limits->n; i++) {
+        rlx_fate_add(&charge->limits->rules[i], RLX_FATE_ERROR);
+    }
     shown->result = RLX_EXT_ERROR;
     if (charge->sv->storage_failure == RLX_FAILURE_DENY && !is_dry(charge)) {
         shown->allowed = 0;
@@ -321,6 +338,7 @@ static const rlx_decision_t *record(rlx_request_t *request,
         rlx_decision_t *decision = &request->decisions[request->n++];
 
         *decision = outcome->decisions[i];
+        decision->fate = RLX_FATE_ELSEWHERE;
         if (!breached && !decision->verdict.has_room) {
             breached = decision;
         }
@@ -418,6 +436,7 @@ static int rlx_ext_refuse(request_rec *r, const rlx_ext_outcome_t *shown)
     else {
         status = refuse(r, request, outcome);
     }
+    rlx_fate_count(request);
     rlx_environment_set(r, request);
     /* The hook that inserts filters may have run before. */
     rlx_headers_insert(r);

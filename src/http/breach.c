@@ -14,6 +14,7 @@
 #include "http_protocol.h"
 
 #include "http/counter.h"
+#include "http/fate.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/manner.h"
@@ -136,6 +137,7 @@ int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
     rlx_breach_word_status(r, request->status);
     choose_body(r, request);
     rlx_headers_refuse(r, request);
+    rlx_fate_refused(r, request, breached);
     log_breach(r, breached, "refused");
     rlx_outcome_tell_breach(r, request);
     return request->status;

@@ -177,6 +177,9 @@ typedef struct rlx_rule_t {
     /** Where the directive stands; "" for another module's limit. */
     const char *file;
     int line;
+    /** Its row in the tally (shared_figures.h); below 0: the same, and other
+     *  limits of the same directive have it too. */
+    int row;
 } rlx_rule_t;
 
 /** Not 0 if a rule has one counter over the server that declares it. */
@@ -197,8 +200,11 @@ typedef struct rlx_section_t {
     const rlx_value_t *endpoint;
     /** rlx_rule_t *, in the order written; may be empty. */
     apr_array_header_t *rules;
-    /** RLX_EXEMPT_ bits. */
+    /** RLX_EXEMPT_ bits, and where the last RateLimitExempt stands; of no
+     *  meaning where there is none. */
     unsigned int exempt;
+    int exempt_line;
+    const char *exempt_file;
     /** Not 0: from a .htaccess file. */
     int is_htaccess;
     /** From a .htaccess file with RateLimitShared: the file's directory, whose
@@ -309,6 +315,9 @@ struct rlx_server_t {
     /** rlx_section_t *: every section declared in this server's
      *  configuration (not .htaccess), in file order. Not inherited. */
     apr_array_header_t *sections;
+    /** What the report knows of this configuration, see report/snapshot.h; in
+     *  the main server alone, NULL before post_config. */
+    const struct rlx_known_t *known;
 };
 
 /** Hooks of the configuration vector; see http_config.h. */

@@ -250,8 +250,8 @@ static const char *place_text(const rlx_counting_t *counting,
     case RLX_RULE_APPLICATION:
         return "application:";
     case RLX_RULE_META:
-        return rule->of ? apr_pstrcat(r->pool, "meta-of:",
-                                      part(r->pool, rule->of), NULL) : "meta:";
+        return rule->of ? apr_pstrcat(p, "meta-of:", part(p, rule->of), NULL)
+                        : "meta:";
     case RLX_RULE_FALLBACK:
         return "fallback:";
     case RLX_RULE_MODULE:
@@ -372,6 +372,7 @@ int rlx_counter_of(rlx_counting_t *counting, const rlx_holding_t *holding,
     decision->cost = options->cost_value ? cost_of(counting->r, rule)
                                          : options->cost;
     counter->cost = decision->cost;
+    decision->fate = RLX_FATE_ALLOWED;
     decision->is_pending = options->deduct_when != NULL;
     decision->also = NULL;
     counter->only_test = decision->is_pending && !options->reserve;
@@ -434,6 +435,50 @@ int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
     return 1;
 }
 
+int rlx_counter_is_findable(const rlx_holding_t *holding)
+{
+    const rlx_rule_t *rule = holding->rule;
+    const rlx_section_t *section = holding->endpoint;
+
+    if (rule->options->scope && rule->options->scope->expr) {
+        return 0;
+    }
+    return rlx_rule_is_umbrella(rule) || rule->kind == RLX_RULE_SHARED
+           || !section || !section->endpoint || !section->endpoint->expr;
+}
+
+void rlx_counter_of_key(const rlx_server_t *sv, const rlx_store_t *store,
+                        const rlx_holding_t *holding, int strategy,
+                        const char *method, const rlx_key_t *key,
+                        rlx_counter_t *counter, apr_pool_t *p)
+{
+    const rlx_rule_t *rule = holding->rule;
+    const rlx_dir_t settings = { .strategy = strategy };
+    const rlx_request_t request = { .method = method };
+    rlx_counting_t counting = { .request = &request, .sv = sv, .store = store,
+                                .dir = &settings, .p = p };
+    rlx_strategy_e counted_by = strategy_of(&counting, holding, p);
+    rlx_decision_t decision;
+
+    memset(counter, 0, sizeof(*counter));
+    counter->limit = &rule->limit[counted_by];
+    counter->id = rlx_id_mix(rlx_id_mix(key->id, rule->id[counted_by]),
+                             scope_id(&counting, holding));
+    counter->cost = rule->options->cost_value ? 1 : rule->options->cost;
+    counter->is_named = rule->options->name != NULL;
+    counter->key_is_public = key->is_public;
+    if (store->provider->flags & RLX_STORAGE_WANTS_TEXT) {
+        give_scope(&counting, holding, &decision, counter);
+        counter->key = key->text;
+        counter->key_len = key->len;
+    }
+}
+
+const char *rlx_counter_prefix(const rlx_server_t *sv, apr_pool_t *p)
+{
+    return sv->key_prefix ? part(p, sv->key_prefix) : "";
+}
+
 void rlx_decision_counter(const rlx_decision_t *decision,
                           rlx_counter_t *counter)
 {
@@ -491,17 +536,21 @@ const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision)
     }
 }
 
-const char *rlx_decision_key(request_rec *r, const rlx_decision_t *decision)
+const char *rlx_key_shown(request_rec *r, const char *key, int is_public)
 {
     const rlx_manner_t *manner = rlx_manner_of(r);
     int display = manner ? manner->key_display : RLX_UNSET;
     rlx_id_t id;
 
     if (display == RLX_DISPLAY_PLAIN
-        || (display != RLX_DISPLAY_HASH && decision->key_is_public)) {
-        return decision->key;
+        || (display != RLX_DISPLAY_HASH && is_public)) {
+        return key;
     }
-    id = rlx_id_of(rlx_secret(), RLX_ID_KEY, decision->key,
-                   strlen(decision->key));
+    id = rlx_id_of(rlx_secret(), RLX_ID_KEY, key, strlen(key));
     return apr_psprintf(r->pool, "#%016" APR_UINT64_T_HEX_FMT, id.word[0]);
+}
+
+const char *rlx_decision_key(request_rec *r, const rlx_decision_t *decision)
+{
+    return rlx_key_shown(r, decision->key, decision->key_is_public);
 }

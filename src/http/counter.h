@@ -67,6 +67,31 @@ int rlx_counter_foresee(const rlx_server_t *sv, const rlx_holding_t *holding,
                         int strategy, rlx_decision_t *decision,
                         rlx_counter_t *counter, apr_pool_t *pconf);
 
+/** Not 0 if a limit's counters can be found without a request: neither scope=
+ *  nor RateLimitEndpoint, where they count, is an expression. */
+int rlx_counter_is_findable(const rlx_holding_t *holding);
+
+/**
+ * Work out the counter of a limit and a key for no request, as
+ * rlx_counter_of() does for one.
+ * @param sv       whose requests are counted
+ * @param store    where: the server's storage, or what stands in for it
+ * @param holding  findable, and not dynamic
+ * @param strategy RateLimitStrategy in force, or RLX_UNSET
+ * @param method   of a limit with per_method=on, as a request has it; else
+ *                 NULL
+ * @param counter  filled in; its cost is 1 where cost= is an expression
+ * @param p        for text, and for the call
+ */
+void rlx_counter_of_key(const rlx_server_t *sv, const rlx_store_t *store,
+                        const rlx_holding_t *holding, int strategy,
+                        const char *method, const rlx_key_t *key,
+                        rlx_counter_t *counter, apr_pool_t *p);
+
+/** What the scope texts of a server's counters begin with, up to the first
+ *  colon. From p or the configuration. */
+const char *rlx_counter_prefix(const rlx_server_t *sv, apr_pool_t *p);
+
 /** Not 0 if a rule's exempt_when= holds: it is not looked at, which is
  *  recorded and logged at debug. */
 int rlx_rule_is_exempt(request_rec *r, rlx_request_t *request,
@@ -90,6 +115,11 @@ apr_status_t rlx_decision_give_back(rlx_decision_t *decision, rlx_usec_t now,
 /** The scope of a decision as people read it: the endpoint, the shared
  *  scope, the server, or what another module gave. From r->pool or the configuration. */
 const char *rlx_decision_scope(request_rec *r, const rlx_decision_t *decision);
+
+/** A key as RateLimitKeyDisplay says that it is shown.
+ *  @param is_public not 0: it is an address or a user name
+ *  @return the key, or from r->pool */
+const char *rlx_key_shown(request_rec *r, const char *key, int is_public);
 
 /** The key of a decision as RateLimitKeyDisplay says that it is shown: as it
  *  is, or hashed. From r->pool. */

@@ -15,6 +15,7 @@
 #include "http/breach.h"
 #include "http/counter.h"
 #include "http/failure.h"
+#include "http/fate.h"
 #include "http/headers.h"
 #include "http/log_tags.h"
 #include "http/meta.h"
@@ -91,7 +92,7 @@ batch_fill(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
         }
         else if (rule->options->exempt_when
                  && rlx_rule_is_exempt(counting->r, request, rule)) {
-            continue;
+            rlx_fate_note(counting->r, request, rule, RLX_FATE_EXEMPT);
         }
         else if (!rlx_counter_of(counting, &plan->holdings[i], decision,
                                  &batch->counters[batch->n])) {
@@ -192,6 +193,20 @@ static const rlx_decision_t *batch_breach(const batch_t *batch,
     return NULL;
 }
 
+/** The storage cannot answer about limits that only try, and may have answered
+ *  about the others. */
+static void batch_fail(const batch_t *batch, request_rec *r,
+                       rlx_request_t *request)
+{
+    int n = request->n;
+
+    request->n = batch->first;
+    request->has_failed = request->is_unusual = 1;
+    for (int i = batch->first; i < n; i++) {
+        rlx_fate_note(r, request, request->decisions[i].rule, RLX_FATE_ERROR);
+    }
+}
+
 static rlx_charge_e charge_mode(const rlx_dir_t *dir)
 {
     return dir && dir->charge != RLX_UNSET ? (rlx_charge_e)dir->charge
@@ -227,10 +242,11 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
                                 batch->counters, batch->n, request->now_usec,
                                 batch->verdicts, r->pool);
     if (status != APR_SUCCESS) {
-        request->n = batch->first;
+        batch_fail(batch, r, request);
         return 0;
     }
     batch_keep(batch, request);
+    rlx_fate_decided_all(r, counting->dir, request, batch->first);
     if (!breached && (breached = batch_breach(batch, request)) != NULL) {
         rlx_breach_spare(r, request, breached);
     }
@@ -335,6 +351,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
         }
         batch_keep(&batch, request);
         breached = batch_breach(&batch, request);
+        rlx_fate_decided(r, dir, request, before, breached != NULL);
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
                           : DECLINED;
     }
@@ -402,6 +419,10 @@ decide_without(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
 {
     int status = UNDECIDED;
 
+    request->has_failed = request->is_unusual = 1;
+    if (!sv->local || sv->fallback) {
+        rlx_fate_failed(r, request, plan);
+    }
     if (rlx_failure_falls_back(r, request, plan)) {
         /* Other limits have no phase: the first time is as good as any. */
         phase = sv->fallback ? RLX_PHASE_ALL : phase;

@@ -7,6 +7,7 @@
 #include "http/htaccess.h"
 #include "http/manner.h"
 #include "http/parse.h"
+#include "http/seen.h"
 
 #include "apr_strings.h"
 
@@ -217,9 +218,12 @@ static const char *set_exempt(cmd_parms *cmd, void *conf, int argc,
     }
     if (rlx_in_htaccess(cmd)) {
         rlx_htaccess_note_beyond(cmd, NULL);
+        rlx_seen_note(cmd);
     }
     section = rlx_section_here(cmd, conf, NULL, NULL);
     section->exempt = bits ? section->exempt | bits : 0;
+    section->exempt_file = cmd->directive->filename;
+    section->exempt_line = cmd->directive->line_num;
     return NULL;
 }
 
@@ -388,6 +392,9 @@ const command_rec rlx_directives[] = {
                   "off (httpd's own)"),
     AP_INIT_TAKE1("RateLimitOnBreach", rlx_set_on_breach, NULL, SVD,
                   "local URL-path that makes the body of a refusal"),
+    AP_INIT_TAKE1("RateLimitStatusControl", rlx_set_status_control, NULL, D,
+                  "whether the handler limiter-status here may clear "
+                  "counters: On or Off"),
     AP_INIT_TAKE1("RateLimitAllowOverride", rlx_set_allow_override, NULL, SVD,
                   "what .htaccess may do: None, Add (limits, headers, "
                   "bodies) or All (also override and exempt)"),

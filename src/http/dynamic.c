@@ -18,6 +18,7 @@
 
 #include "http_log.h"
 
+#include "http/dynamic_known.h"
 #include "http/htaccess.h"
 #include "http/log_tags.h"
 #include "http/once.h"
@@ -133,6 +134,18 @@ static void log_bad(request_rec *r, const rlx_rule_t *rule, const char *text,
     }
 }
 
+/** What stands in a dynamic rule's place. */
+static void make_rules(const rlx_rule_t *rule, const rlx_limit_t *limits,
+                       int n, rlx_rule_t *rules)
+{
+    for (int i = 0; i < n; i++) {
+        rules[i] = *rule;
+        rules[i].dynamic = NULL;
+        rules[i].row = n > 1 ? -rule->row : rule->row;
+        rlx_rule_set_limit(&rules[i], &limits[i]);
+    }
+}
+
 /** Read a string. */
 static const meaning_t *parse(request_rec *r, const rlx_rule_t *rule,
                               const char *text)
@@ -163,11 +176,7 @@ static const meaning_t *parse(request_rec *r, const rlx_rule_t *rule,
     meaning = apr_palloc(r->pool, bytes);
     meaning->bytes = bytes;
     meaning->n = n;
-    for (int i = 0; i < n; i++) {
-        meaning->rules[i] = *rule;
-        meaning->rules[i].dynamic = NULL;
-        rlx_rule_set_limit(&meaning->rules[i], &limits[i]);
-    }
+    make_rules(rule, limits, n, meaning->rules);
     strcpy((char *)(meaning->rules + n), text);
     return meaning;
 }
@@ -217,6 +226,10 @@ const rlx_rule_t *rlx_dynamic_rules(request_rec *r, const rlx_rule_t *rule,
         meaning = parse(r, rule, text);
         if (meaning && slot && strlen(text) <= TEXT_MAX) {
             keep(slot, meaning);
+            rlx_dynamic_known_add(rule->dynamic->value->text, text);
+        }
+        else if (meaning && !rule->dynamic->is_htaccess) {
+            rlx_dynamic_known_lose();
         }
     }
     if (!meaning || !is_kept(r, rule, meaning)) {
@@ -224,4 +237,26 @@ const rlx_rule_t *rlx_dynamic_rules(request_rec *r, const rlx_rule_t *rule,
     }
     *n = meaning->n;
     return meaning->rules;
+}
+
+const rlx_rule_t *rlx_dynamic_known(apr_pool_t *p, const rlx_rule_t *rule,
+                                    int *at, int *n)
+{
+    const char *text;
+
+    while ((text = rlx_dynamic_known_next(rule->dynamic->value->text, at))
+           != NULL) {
+        rlx_limit_t limits[RLX_LIMITS_PER_STRING];
+        char error[RLX_LIMIT_ERROR_MAX];
+        rlx_rule_t *rules;
+
+        *n = rlx_limits_parse(text, limits, RLX_LIMITS_PER_STRING, error);
+        if (*n < 1 || (*n > 1 && rule->options->name)) {
+            continue;
+        }
+        rules = apr_palloc(p, sizeof(*rules) * (apr_size_t)*n);
+        make_rules(rule, limits, *n, rules);
+        return rules;
+    }
+    return NULL;
 }

@@ -33,4 +33,15 @@ const char *rlx_dynamic_text(const rlx_dynamic_t *dynamic);
 const rlx_rule_t *rlx_dynamic_rules(request_rec *r, const rlx_rule_t *rule,
                                     int *n);
 
+/**
+ * What the strings mean that a dynamic rule gave so far, in whatever child, one
+ * string after the other.
+ * @param p  for the rules
+ * @param at begin with 0; brought on
+ * @param n  where the number of rules goes
+ * @return the rules; NULL: there are no more strings
+ */
+const rlx_rule_t *rlx_dynamic_known(apr_pool_t *p, const rlx_rule_t *rule,
+                                    int *at, int *n);
+
 #endif /* RLX_HTTP_DYNAMIC_H */

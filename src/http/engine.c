@@ -13,9 +13,11 @@
 #include "http/breach.h"
 #include "http/decide.h"
 #include "http/environment.h"
+#include "http/fate.h"
 #include "http/headers.h"
 #include "http/htaccess.h"
 #include "http/log_tags.h"
+#include "http/lookup.h"
 #include "http/resolve.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -51,8 +53,12 @@ static int let_pass(request_rec *r)
 {
     rlx_request_t *request = rlx_request_get(r, 0);
 
+    if (request->is_filtered == RLX_FILTERED_LOOKUP) {
+        return DECLINED;
+    }
     request->is_filtered = request->is_exempt = 1;
     begin(r, request, RLX_PHASE_FIXUPS);
+    rlx_fate_count(request);
     rlx_environment_set(r, request);
     return DECLINED;
 }
@@ -100,6 +106,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
         request->headers = dir->headers;
     }
     status = rlx_decide(r, dir, request, &plan, phase);
+    rlx_fate_count(request);
     if (rlx_environment_is_read || status != DECLINED) {
         rlx_environment_set(r, request);
     }
@@ -116,13 +123,18 @@ static int is_concerned(const request_rec *r, const rlx_server_t *sv,
     return sv->defaults || sv->application || (dir && dir->chain) || sv->meta;
 }
 
-/** After an internal redirect: an ErrorDocument is answered with the status of
+/** After an internal redirect, or in a look-up, which takes that for its
+ *  disguise: an ErrorDocument is answered with the status of
  *  the refusal, and what was decided is known there. */
 static void go_on(request_rec *r)
 {
     rlx_request_t *request = rlx_request_find(r);
 
     if (!request) {
+        return;
+    }
+    if (request->is_filtered == RLX_FILTERED_LOOKUP) {
+        rlx_lookup_reach(r);
         return;
     }
     if (request->refused_in && r->status == request->status) {

@@ -14,7 +14,10 @@
 
 #include "http/request.h"
 
-/** What became of requests. */
+/** How many keys rlx_figures_top_refused() gives at most. */
+#define RLX_FIGURES_TOP 50
+
+/** What became of requests. Each has one fate. */
 typedef struct rlx_fates_t {
     /** Those that limits were looked at for, or would have been but for an
      *  exemption. Of one limit: the requests that it was looked at for, or
@@ -25,7 +28,9 @@ typedef struct rlx_fates_t {
     apr_uint64_t exempt;
     /** There was no room, and they passed: dry_run= and DryRun. */
     apr_uint64_t dry_run;
-    /** The storage could not answer, whatever they got then. */
+    /** The storage could not answer, whatever they got then: also where they
+     *  were refused by what was counted in its place. Of a limit of
+     *  RateLimitFallback: its own fates. */
     apr_uint64_t errors;
 } rlx_fates_t;
 
@@ -41,7 +46,8 @@ typedef struct rlx_trial_t {
     /** Keys that were watched. */
     apr_uint32_t sample;
     /** The lowest count that would have refused no more than 1 % of the keys,
-     *  and no more than 0.1 %, at some time. 0: too few keys to tell. */
+     *  and no more than 0.1 %, at some time. 0: fewer than 100 keys, and fewer
+     *  than 1,000. */
     apr_uint64_t count_1_percent;
     apr_uint64_t count_01_percent;
 } rlx_trial_t;
@@ -71,6 +77,12 @@ void rlx_figures_totals(rlx_fates_t *fates);
 /** What became of the requests that a limit was looked at for.
  *  @return 0 if nothing is known of it; `fates` is all 0 then */
 int rlx_figures_of(const rlx_rule_t *rule, rlx_fates_t *fates);
+
+/** What became of the requests that limits without figures of their own were
+ *  looked at for, each of them: those of other modules (api.h), and the others,
+ *  which are limits of .htaccess files that there was no room for. */
+void rlx_figures_of_modules(rlx_fates_t *fates);
+void rlx_figures_of_others(rlx_fates_t *fates);
 
 /** What is known of a limit that only tries, or is tried by DryRun.
  *  @return 0 if nothing is */

@@ -18,6 +18,7 @@
 #include "http_log.h"
 #include "apr_strings.h"
 
+#include "http/fate.h"
 #include "http/log_tags.h"
 #include "http/parse.h"
 
@@ -426,6 +427,7 @@ static void forget(rlx_request_t *request)
 
         if (!decision->verdict.charged && !decision->is_pending
             && !is_added(request, decision)) {
+            rlx_fate_forget(decision);
             continue;
         }
         if (request->breached == decision) {

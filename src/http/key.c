@@ -17,10 +17,10 @@ APLOG_USE_MODULE(ratelimit_ext);
 
 #if APR_HAVE_IPV6
 /** The address with all but its first prefix_bits set to zero. */
-static const char *ipv6_prefix(request_rec *r, int prefix_bits)
+static const char *ipv6_prefix(apr_pool_t *p, struct in6_addr address,
+                               int prefix_bits)
 {
-    struct in6_addr address = r->useragent_addr->sa.sin6.sin6_addr;
-    char *text = apr_palloc(r->pool, INET6_ADDRSTRLEN);
+    char *text = apr_palloc(p, INET6_ADDRSTRLEN);
     int whole = prefix_bits / 8;
 
     if (whole < 16) {
@@ -40,19 +40,46 @@ const char *rlx_client_address(request_rec *r)
         && !IN6_IS_ADDR_V4MAPPED(&address->sa.sin6.sin6_addr)) {
         int prefix_bits = rlx_server_of(r->server)->ipv6_prefix;
 
-        return ipv6_prefix(r, prefix_bits == RLX_UNSET
-                              ? RLX_IPV6_PREFIX_DEFAULT : prefix_bits);
+        return ipv6_prefix(r->pool, address->sa.sin6.sin6_addr,
+                           prefix_bits == RLX_UNSET ? RLX_IPV6_PREFIX_DEFAULT
+                                                    : prefix_bits);
     }
 #endif
     return r->useragent_ip ? r->useragent_ip : "";
 }
 
+const char *rlx_key_address(apr_pool_t *p, const char *text, int prefix_bits)
+{
+    struct in_addr ipv4;
+
+#if APR_HAVE_IPV6
+    struct in6_addr ipv6;
+
+    if (inet_pton(AF_INET6, text, &ipv6) == 1) {
+        if (IN6_IS_ADDR_V4MAPPED(&ipv6)) {
+            char *mapped = apr_palloc(p, INET_ADDRSTRLEN);
+
+            return inet_ntop(AF_INET, &ipv6.s6_addr[12], mapped,
+                             INET_ADDRSTRLEN);
+        }
+        return ipv6_prefix(p, ipv6, prefix_bits == RLX_UNSET
+                                    ? RLX_IPV6_PREFIX_DEFAULT : prefix_bits);
+    }
+#endif
+    return inet_pton(AF_INET, text, &ipv4) == 1 ? text : NULL;
+}
+
+int rlx_key_is_public(const char *expression)
+{
+    return !strcmp(expression, "%{RATELIMIT_CLIENT}")
+           || !strcmp(expression, "%{REMOTE_ADDR}")
+           || !strcmp(expression, "%{REMOTE_USER}");
+}
+
 /** Not 0 if what the expression gives is an address or a user name. */
 static int is_public(const rlx_value_t *value)
 {
-    return !strcmp(value->text, "%{RATELIMIT_CLIENT}")
-           || !strcmp(value->text, "%{REMOTE_ADDR}")
-           || !strcmp(value->text, "%{REMOTE_USER}");
+    return rlx_key_is_public(value->text);
 }
 
 static void take(rlx_key_t *key, const char *text, int public)
@@ -77,6 +104,12 @@ static void first_of(request_rec *r, const apr_array_header_t *keys,
 static rlx_id_t id_of(const rlx_key_t *key)
 {
     return rlx_id_of(rlx_secret(), RLX_ID_KEY, key->text, key->len);
+}
+
+void rlx_key_of_text(const char *text, int is_public_text, rlx_key_t *key)
+{
+    take(key, text, is_public_text);
+    key->id = id_of(key);
 }
 
 /** The client of a connection, remembered with it. */

@@ -40,6 +40,24 @@ const char *rlx_client_address(request_rec *r);
 void rlx_key_of(request_rec *r, const rlx_dir_t *dir,
                 const rlx_options_t *options, rlx_key_t *key);
 
+/**
+ * An address that somebody wrote, as it is counted: cut to its prefix, an IPv4
+ * address in an IPv6 one taken out, in the one form that addresses have here.
+ * @param p           for the result
+ * @param prefix_bits RateLimitIPv6Prefix, or RLX_UNSET
+ * @return NULL if it is no address
+ */
+const char *rlx_key_address(apr_pool_t *p, const char *text, int prefix_bits);
+
+/** Not 0 if what an expression gives may be shown: it is, as written, the
+ *  client's address or user name. */
+int rlx_key_is_public(const char *expression);
+
+/** A key that somebody names.
+ *  @param text           lives as long as the key
+ *  @param is_public_text not 0: it may be shown */
+void rlx_key_of_text(const char *text, int is_public_text, rlx_key_t *key);
+
 /** Register %{RATELIMIT_CLIENT} for expressions. From register_hooks. */
 void rlx_key_register(apr_pool_t *p);
 

@@ -11,9 +11,12 @@
 #include "http_log.h"
 
 #include "http/config.h"
+#include "http/dynamic_known.h"
 #include "http/log_tags.h"
 #include "http/outcome.h"
 #include "http/remembered.h"
+#include "http/seen.h"
+#include "http/shared_figures.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -29,6 +32,10 @@ int rlx_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    rlx_seen_open(main_server);
+    rlx_shared_figures_open(pconf, ptemp, main_server);
+    /* Without it less is reported, and nothing else. */
+    rlx_dynamic_known_open(main_server);
     return OK;
 }
 
@@ -37,6 +44,7 @@ void rlx_lifecycle_child_init(apr_pool_t *pchild, server_rec *main_server)
     apr_status_t status = rlx_store_child_init_all(
         rlx_server_of(main_server)->store_set, pchild);
 
+    rlx_shared_figures_child_init();
     rlx_outcome_prepare();
     rlx_remembered_child_init(pchild);
     if (status != APR_SUCCESS) {

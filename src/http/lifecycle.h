@@ -10,13 +10,13 @@
 
 #include "httpd.h"
 
-/** The post_config hook: open the storages. Passed over in the first of
- *  httpd's two readings of its configuration. */
+/** The post_config hook: open the storages, and what figures are kept in.
+ *  Passed over in the first of httpd's two readings of its configuration. */
 int rlx_lifecycle_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                               apr_pool_t *ptemp, server_rec *main_server);
 
-/** The child_init hook: make the storages ready in a child, and begin to
- *  remember what its requests find in .htaccess. */
+/** The child_init hook: make the storages ready in a child, and begin to count
+ *  there and to remember what its requests find in .htaccess. */
 void rlx_lifecycle_child_init(apr_pool_t *pchild, server_rec *main_server);
 
 #endif /* RLX_HTTP_LIFECYCLE_H */

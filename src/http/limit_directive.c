@@ -12,6 +12,8 @@
 #include "http/parse.h"
 #include "http/remembered.h"
 #include "http/rule.h"
+#include "http/seen.h"
+#include "http/shared_figures.h"
 
 /** Where each kind may stand. */
 static const unsigned int places[] = {
@@ -152,6 +154,20 @@ static void make_rules(const cmd_parms *cmd, rlx_rule_e kind,
     }
 }
 
+/** Those of the configuration get theirs when it is complete. */
+static void find_rows(const cmd_parms *cmd, const rlx_line_t *line)
+{
+    const apr_array_header_t *meta = line->options->meta;
+
+    for (int i = 0; i < line->n; i++) {
+        rlx_shared_figures_find_row(cmd, line->rules[i]);
+    }
+    for (int i = 0; meta && i < meta->nelts; i++) {
+        rlx_shared_figures_find_row(cmd, APR_ARRAY_IDX(meta, i,
+                                                       rlx_rule_t *));
+    }
+}
+
 const char *rlx_line_read(const cmd_parms *cmd, rlx_rule_e kind,
                           const char *text, rlx_line_t *line)
 {
@@ -179,6 +195,9 @@ const char *rlx_line_read(const cmd_parms *cmd, rlx_rule_e kind,
         line->options = options;
         line->n = dynamic ? 1 : n;
         make_rules(cmd, kind, limits, dynamic, line);
+        if (rlx_in_htaccess(cmd)) {
+            find_rows(cmd, line);
+        }
     }
     return error;
 }
@@ -204,6 +223,9 @@ static const char *get_line(const cmd_parms *cmd, rlx_rule_e kind,
     if (rlx_in_htaccess(cmd)
         && (*line = rlx_remembered_find(cmd, kind, text)) != NULL) {
         return NULL;
+    }
+    if (rlx_in_htaccess(cmd)) {
+        rlx_seen_note(cmd);
     }
     own->section_name = NULL;
     *line = own;

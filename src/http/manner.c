@@ -2,7 +2,7 @@
 
 /*
  * Directives that say how answers look: keys in logs, bodies of refusals, names
- * of fields. They are rare, so all of them together are one pointer in the
+ * of fields; and what the handler limiter-status may do. They are rare, so all of them together are one pointer in the
  * configuration that httpd merges for each request.
  */
 
@@ -52,6 +52,7 @@ static rlx_manner_t *manner_here(const cmd_parms *cmd, rlx_dir_t *dir)
         dir->manner->key_display = RLX_UNSET;
         dir->manner->body = RLX_UNSET;
         dir->manner->retry_after = RLX_UNSET;
+        dir->manner->status_control = RLX_UNSET;
     }
     return dir->manner;
 }
@@ -74,6 +75,9 @@ rlx_manner_t *rlx_manner_merge(apr_pool_t *p, rlx_manner_t *outer,
     }
     if (inner->retry_after != RLX_UNSET) {
         manner->retry_after = inner->retry_after;
+    }
+    if (inner->status_control != RLX_UNSET) {
+        manner->status_control = inner->status_control;
     }
     if (inner->on_breach) {
         manner->on_breach = inner->on_breach;
@@ -109,6 +113,15 @@ const char *rlx_set_retry_after(cmd_parms *cmd, void *conf, const char *arg)
 
     return error ? error : rlx_choose(cmd, "", arg, retry_forms,
                                       &manner_here(cmd, conf)->retry_after);
+}
+
+const char *rlx_set_status_control(cmd_parms *cmd, void *conf,
+                                   const char *arg)
+{
+    const char *error = rlx_check_place(cmd, RLX_IN_SECTION);
+
+    return error ? error : rlx_flag(cmd, "", arg,
+                                    &manner_here(cmd, conf)->status_control);
 }
 
 /** Not 0 if a text may be a field's name: a token of RFC 9110. */

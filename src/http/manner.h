@@ -2,7 +2,8 @@
 
 /**
  * @file  manner.h
- * @brief How answers look: keys in logs, bodies of refusals, names of fields.
+ * @brief How answers look: keys in logs, bodies of refusals, names of fields;
+ *        and what the handler limiter-status may do.
  */
 
 #ifndef RLX_HTTP_MANNER_H
@@ -52,6 +53,8 @@ struct rlx_manner_t {
     int body;
     /** rlx_retry_e or RLX_UNSET. */
     int retry_after;
+    /** RateLimitStatusControl: 1, 0 or RLX_UNSET. */
+    int status_control;
     /** RateLimitOnBreach; NULL: unset. */
     const char *on_breach;
     /** By rlx_field_e; NULL: unset. */
@@ -103,6 +106,10 @@ const char *rlx_set_on_breach(cmd_parms *cmd, void *conf, const char *arg);
 
 /** RateLimitRetryAfter. */
 const char *rlx_set_retry_after(cmd_parms *cmd, void *conf, const char *arg);
+
+/** RateLimitStatusControl. */
+const char *rlx_set_status_control(cmd_parms *cmd, void *conf,
+                                   const char *arg);
 
 /** RateLimitKeyDisplay. */
 const char *rlx_set_key_display(cmd_parms *cmd, void *conf, const char *arg);

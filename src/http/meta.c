@@ -14,6 +14,7 @@
 
 #include "http/breach.h"
 #include "http/counter.h"
+#include "http/fate.h"
 #include "http/htaccess.h"
 #include "http/log_tags.h"
 
@@ -58,6 +59,7 @@ static rlx_meta_t *gather(request_rec *r, const rlx_dir_t *dir,
 
         if (rule->options->exempt_when
             && rlx_rule_is_exempt(r, request, rule)) {
+            rlx_fate_note(r, request, rule, RLX_FATE_EXEMPT);
             continue;
         }
         if (!rlx_counter_of(&counting, &plan->holdings[i], decision,
@@ -119,10 +121,44 @@ static const rlx_decision_t *keep(request_rec *r, rlx_request_t *request,
         *decision = meta->decisions[i];
         decision->verdict = meta->verdicts[i];
         decision->verdict.charged = 0;
+        decision->fate = RLX_FATE_ELSEWHERE;
         first = decision->rule->options->dry_run ? dry : &breached;
         *first = *first ? *first : decision;
     }
     return breached;
+}
+
+/** The place of a limit among others; -1: it is not there. */
+static int place_of(const rlx_meta_t *meta, const rlx_rule_t *rule)
+{
+    int i = meta ? meta->n : 0;
+
+    while (--i >= 0 && meta->decisions[i].rule != rule) {
+    }
+    return i;
+}
+
+/** Count for each what it says, once for a request.
+ *  @param before what was looked at before an internal redirect, or NULL */
+static void count(request_rec *r, const rlx_dir_t *dir,
+                  const rlx_request_t *request, const rlx_meta_t *meta,
+                  const rlx_meta_t *before)
+{
+    for (int i = 0; i < meta->n; i++) {
+        const rlx_decision_t *decision = &meta->decisions[i];
+        int has_room = meta->verdicts[i].has_room;
+        rlx_fate_e fate = rlx_fate_of(r, dir, decision, has_room);
+        int place = place_of(before, decision->rule);
+
+        rlx_fate_try(request, dir, decision, 0, has_room);
+        if (place < 0) {
+            rlx_fate_add(decision->rule, fate);
+        }
+        else if (!has_room && before->verdicts[place].has_room) {
+            rlx_fate_move(decision->rule, rlx_fate_of(r, dir, decision, 1),
+                          fate);
+        }
+    }
 }
 
 int rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
@@ -143,6 +179,7 @@ int rlx_meta_test(request_rec *r, const rlx_dir_t *dir,
     if (look_at(r, request, meta) != APR_SUCCESS) {
         return 0;
     }
+    count(r, dir, request, meta, request->meta);
     request->meta = meta;
     *breached = keep(r, request, meta, limits->n, &dry);
     if (dry && !*breached) {
@@ -222,6 +259,10 @@ void rlx_meta_charge(request_rec *r, rlx_request_t *request,
                          request->now_usec, meta->verdicts, r->pool)
         != APR_SUCCESS) {
         return;
+    }
+    for (int i = 0; i < meta->n; i++) {
+        rlx_fate_try(request, rlx_dir_of(r->per_dir_config),
+                     &meta->decisions[i], meta->decisions[i].cost, 1);
     }
     /* What had room for this breach may have none for another. */
     if (look_at(r, request, meta) == APR_SUCCESS) {

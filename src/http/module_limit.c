@@ -11,8 +11,11 @@
 
 #include <apr_strings.h>
 
+#include "http_core.h"
+
 #include "http/parse.h"
 #include "http/rule.h"
+#include "http/shared_figures.h"
 
 /** The smallest spec that there ever was. */
 #define SPEC_BYTES_1 (offsetof(rlx_ext_spec_t, dry_run) + sizeof(int))
@@ -98,7 +101,7 @@ static void take_options(apr_pool_t *p, rlx_ext_limits_t *made,
 static void add(rlx_ext_limits_t *made, const rlx_limit_t *limit)
 {
     rlx_rule_t rule = { .kind = RLX_RULE_MODULE, .options = &made->options,
-                        .file = "" };
+                        .file = "", .row = RLX_ROW_MODULES };
     rlx_rule_t *at = made->rules + made->n;
 
     rlx_rule_set_limit(&rule, limit);
@@ -159,6 +162,37 @@ static const char *make(apr_pool_t *p, const rlx_ext_spec_t *spec,
     return NULL;
 }
 
+/** What was prepared while the configuration was read, which one thread does.
+ *  Requests only read it. */
+static rlx_ext_limits_t *prepared;
+
+const rlx_ext_limits_t *rlx_module_limits_prepared(void)
+{
+    return prepared;
+}
+
+/** The configuration goes, and with it all of them. */
+static apr_status_t unlist(void *data)
+{
+    prepared = NULL;
+    return APR_SUCCESS;
+}
+
+/** List limits for those who look for counters, if they live as long as the
+ *  configuration. */
+static void list(apr_pool_t *p, const server_rec *s, rlx_ext_limits_t *made)
+{
+    if (!s || p != s->process->pconf
+        || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_RUN_MPM) {
+        return;
+    }
+    if (!prepared) {
+        apr_pool_cleanup_register(p, NULL, unlist, apr_pool_cleanup_null);
+    }
+    made->next = prepared;
+    prepared = made;
+}
+
 const char *rlx_ext_prepare(apr_pool_t *p, const server_rec *s,
                             const rlx_ext_spec_t *given,
                             const rlx_ext_limits_t **limits)
@@ -178,6 +212,7 @@ const char *rlx_ext_prepare(apr_pool_t *p, const server_rec *s,
         error = rlx_module_limits_refused(made, rlx_server_of(s)->store, p);
     }
     if (!error) {
+        list(p, s, made);
         *limits = made;
     }
     return error;

@@ -17,6 +17,8 @@ struct rlx_ext_limits_t {
     rlx_options_t options;
     rlx_value_t scope;
     rlx_value_t error_message;
+    /** Others that were prepared while the configuration was read. */
+    rlx_ext_limits_t *next;
     /** 1 to RLX_LIMITS_PER_STRING, by window, the shortest first; no two have
      *  the same counter. */
     int n;
@@ -33,5 +35,9 @@ const char *rlx_ext_prepare(apr_pool_t *p, const server_rec *s,
 const char *rlx_module_limits_refused(const rlx_ext_limits_t *limits,
                                       const rlx_store_t *store,
                                       apr_pool_t *ptemp);
+
+/** Limits that were prepared while the configuration was read, by whatever
+ *  module, in the pool of the configuration; `next` leads through them. NULL: none. */
+const rlx_ext_limits_t *rlx_module_limits_prepared(void);
 
 #endif /* RLX_HTTP_MODULE_LIMIT_H */

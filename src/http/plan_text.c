@@ -8,8 +8,7 @@
 
 #include "apr_strings.h"
 
-/** What the counter bears in its name. */
-static const char *scope_text(apr_pool_t *p, const rlx_holding_t *holding)
+const char *rlx_plan_scope(apr_pool_t *p, const rlx_holding_t *holding)
 {
     const rlx_rule_t *rule = holding->rule;
 
@@ -52,7 +51,7 @@ const char *rlx_plan_text(apr_pool_t *p, const rlx_plan_t *plan)
 
         text = apr_pstrcat(p, text, i ? "; " : " ",
                            holding->rule->limit[0].text, " [",
-                           scope_text(p, holding), "]",
+                           rlx_plan_scope(p, holding), "]",
                            origin_text(p, holding), NULL);
     }
     return text;

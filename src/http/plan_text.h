@@ -25,4 +25,8 @@
  */
 const char *rlx_plan_text(apr_pool_t *p, const rlx_plan_t *plan);
 
+/** What stands in the brackets of a limit.
+ *  @param p for the text */
+const char *rlx_plan_scope(apr_pool_t *p, const rlx_holding_t *holding);
+
 #endif /* RLX_HTTP_PLAN_TEXT_H */

@@ -14,6 +14,23 @@
 
 #include "http/resolve.h"
 
+/** What became of a request, or of one as a single limit sees it: a column of
+ *  the tally. */
+typedef enum {
+    /** There was room. */
+    RLX_FATE_ALLOWED,
+    RLX_FATE_REFUSED,
+    RLX_FATE_EXEMPT,
+    /** There was none, and it passed. */
+    RLX_FATE_DRY_RUN,
+    /** The storage could not answer. */
+    RLX_FATE_ERROR
+} rlx_fate_e;
+
+/** In place of one: it is known elsewhere as what a limit has counted the
+ *  request. */
+#define RLX_FATE_ELSEWHERE (-1)
+
 /** One limit that was looked at for a request. */
 typedef struct rlx_decision_t {
     const rlx_rule_t *rule;
@@ -27,6 +44,9 @@ typedef struct rlx_decision_t {
     rlx_id_t id;
     /** What the storage was asked to take. */
     apr_uint32_t cost;
+    /** rlx_fate_e: as what the limit has counted the request; or
+     *  RLX_FATE_ELSEWHERE. */
+    int fate;
     /** rlx_counter_t's text, for a storage that wants it. */
     const char *scope;
     size_t scope_len;
@@ -59,6 +79,8 @@ typedef enum {
     RLX_RESULT_ERROR
 } rlx_result_e;
 
+#define RLX_FILTERED_LOOKUP 2
+
 /** The meta limits of a request; see meta.h. */
 typedef struct rlx_meta_t rlx_meta_t;
 
@@ -83,10 +105,19 @@ typedef struct rlx_request_t {
     int has_pending;
     rlx_result_e result;
     /** Not 0: RateLimitRequestFilter said that no limit is looked at; it
-     *  holds for all redirects to come. */
+     *  holds for all redirects to come. RLX_FILTERED_LOOKUP: this is no
+     *  client's request, see lookup.h. */
     int is_filtered;
     /** Not 0: some exemption held, or would have if there were limits. */
     int is_exempt;
+    /** Not 0: a storage could not answer. */
+    unsigned char has_failed;
+    /** Not 0: has_failed, or `noted` is not NULL. */
+    unsigned char is_unusual;
+    /** As what the request has been counted: 1 + rlx_fate_e; 0: not yet. */
+    unsigned char counted;
+    /** What limits have counted without a decision; see fate.h. */
+    struct rlx_noted_t *noted;
     /** The request whose hook refused; NULL: not refused. */
     const request_rec *refused_in;
     /** The request that was last decided: what is said of a decision is

@@ -15,6 +15,7 @@
 
 #include "http/counter.h"
 #include "http/environment.h"
+#include "http/fate.h"
 #include "http/log_tags.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
@@ -95,6 +96,10 @@ static void judge(request_rec *r, rlx_request_t *request,
         }
         decision->is_pending = 0;
         due = is_due(r, decision);
+        if (due) {
+            rlx_fate_try(request, rlx_dir_of(r->per_dir_config), decision,
+                         decision->cost, 1);
+        }
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0036)
                       "deduct_when=%s %s: %s (%s:%d) is %scharged",
                       options->deduct_when->text,

@@ -74,6 +74,22 @@ void rlx_conf_walk(server_rec *main_server, rlx_conf_fn visit, void *baton)
     walk(ap_conftree, main_server, main_server, visit, baton);
 }
 
+/** Not 0 for options whose names sound like secrets, or whose values could be
+ *  anything, and which are none. */
+static int is_known(const char *name)
+{
+    static const char *const known[] = {
+        "client_name", "deny_cache", "persist", "store_keys", "tls_key"
+    };
+
+    for (apr_size_t i = 0; i < sizeof(known) / sizeof(char *); i++) {
+        if (!ap_cstr_casecmp(name, known[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /** Not 0 if an option's value tells nobody a secret, whatever it is called. */
 static int is_harmless(const char *name, const char *value)
 {
@@ -81,6 +97,9 @@ static int is_harmless(const char *name, const char *value)
         "pass", "secret", "token", "key", "auth", "user", "cred"
     };
 
+    if (is_known(name)) {
+        return 1;
+    }
     for (apr_size_t i = 0; i < sizeof(secret) / sizeof(char *); i++) {
         if (ap_strcasestr(name, secret[i])) {
             return 0;

@@ -28,6 +28,32 @@ void rlx_dump_test_config(apr_pool_t *pconf, server_rec *main_server)
     fflush(stdout);
 }
 
+/** A line that leads to the handler: SetHandler, AddHandler, RewriteRule. */
+static void look_for_handler(void *baton, const ap_directive_t *d,
+                             server_rec *s)
+{
+    int *is_there = baton;
+
+    *is_there |= d->args && strstr(d->args, "limiter-status") != NULL;
+}
+
+/** Where the handler is, what it shows of the configuration is worked out
+ *  once, before there are children and threads. Any other configuration is
+ *  spared the memory; a handler that a .htaccess file brings works it out for
+ *  each view. */
+static const apr_array_header_t *know(apr_pool_t *pconf, apr_pool_t *ptemp,
+                                      server_rec *main_server)
+{
+    int has_handler = 0;
+
+    rlx_conf_walk(main_server, look_for_handler, &has_handler);
+    if (!has_handler) {
+        return rlx_warnings_make(ptemp, main_server, NULL);
+    }
+    rlx_server_of(main_server)->known = rlx_known_make(pconf, main_server);
+    return rlx_server_of(main_server)->known->warnings;
+}
+
 int rlx_dump_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *main_server)
 {
@@ -37,7 +63,7 @@ int rlx_dump_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
-    warnings = rlx_warnings_make(ptemp, main_server);
+    warnings = know(pconf, ptemp, main_server);
     for (int i = 0; i < warnings->nelts; i++) {
         const rlx_warning_t *warning = &APR_ARRAY_IDX(warnings, i,
                                                       rlx_warning_t);

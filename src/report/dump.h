@@ -14,7 +14,8 @@
  *  warnings to standard output. */
 void rlx_dump_test_config(apr_pool_t *pconf, server_rec *main_server);
 
-/** The post_config hook: log the warnings, once for each start and restart. */
+/** The post_config hook: log the warnings, once for each start and restart,
+ *  and work out beforehand what the handler limiter-status will show. */
 int rlx_dump_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *main_server);
 

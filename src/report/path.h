@@ -17,6 +17,8 @@ typedef struct rlx_path_section_t {
     /** "file:line". */
     const char *declared_at;
     int is_htaccess;
+    /** Not 0: it is of a .htaccess file that may only add limits. */
+    int is_added;
     /** What its RateLimitExempt says, const char *; may be empty. */
     apr_array_header_t *exempt;
     /** RateLimitEndpoint as it comes out for the path; NULL: none. */
@@ -30,8 +32,15 @@ typedef struct rlx_path_limit_t {
     int holds;
     /** Why it holds or not, a phrase: "own", "inherited from Location /a",
      *  "overridden by Location /a/b (file:line)", "exempt by ...", "not for
-     *  GET". Escape it. */
+     *  GET". Where `at` is not NULL it begins with that, "at /index.html: own".
+     *  Escape it. */
     const char *why;
+    /** What its counter bears beside the key, as rlx_plan_scope(). Escape
+     *  it. */
+    const char *scope;
+    /** Where httpd goes on to from the path, by DirectoryIndex or a rewrite:
+     *  the limit is met there for the first time. NULL: at the path itself. */
+    const char *at;
 } rlx_path_limit_t;
 
 /** The answer to ?path=. */
@@ -41,7 +50,8 @@ typedef struct rlx_path_view_t {
     const char *path;
     const char *server;
     const char *method;
-    /** What it leads to, for example a file's name; NULL: nothing. */
+    /** What it leads to: a file's name, or a URL that it is passed on to,
+     *  without a password; NULL: nothing. */
     const char *filename;
     /** 0: it could be looked up; else the status that httpd gives instead. */
     int status;
@@ -50,6 +60,11 @@ typedef struct rlx_path_view_t {
     apr_array_header_t *notes;
     /** RateLimitEngine in force. */
     const char *engine;
+    /** What limits of sections and defaults are counted under: what
+     *  RateLimitEndpoint gives, or the section's name; "-": none. */
+    const char *endpoint;
+    /** RateLimitKey in force; NULL: the client's address. */
+    const char *key;
     /** The sections that speak of limits, the outermost first,
      *  rlx_path_section_t. */
     apr_array_header_t *sections;

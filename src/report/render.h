@@ -15,6 +15,15 @@
  *  alone. */
 void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot);
 
+/** The answer to ?path= for a terminal. */
+void rlx_text_path(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+
+/** The answer to ?key= for a terminal; snapshot->key is there. */
+void rlx_text_key(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+
+/** What .htaccess files were seen to say, for a terminal. */
+void rlx_text_seen(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+
 /** For programs: docs/status.schema.json. */
 void rlx_render_json(rlx_out_t *out, const rlx_snapshot_t *snapshot);
 

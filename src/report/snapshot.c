@@ -11,23 +11,33 @@
 #include "http/digits.h"
 
 /** Servers in file order; httpd lists virtual hosts backwards. */
-static void make_trees(rlx_snapshot_t *snapshot)
+static apr_array_header_t *make_trees(apr_pool_t *p, server_rec *main_server)
 {
-    apr_pool_t *p = snapshot->p;
-    server_rec *main_server = snapshot->main_server;
+    apr_array_header_t *trees;
     int n = 1;
     rlx_tree_t **at;
 
     for (server_rec *s = main_server->next; s; s = s->next) {
         n++;
     }
-    snapshot->trees = apr_array_make(p, n, sizeof(rlx_tree_t *));
-    snapshot->trees->nelts = n;
-    at = (rlx_tree_t **)snapshot->trees->elts;
+    trees = apr_array_make(p, n, sizeof(rlx_tree_t *));
+    trees->nelts = n;
+    at = (rlx_tree_t **)trees->elts;
     at[0] = rlx_tree_make(p, main_server, main_server);
     for (server_rec *s = main_server->next; s; s = s->next) {
         at[--n] = rlx_tree_make(p, main_server, s);
     }
+    return trees;
+}
+
+const rlx_known_t *rlx_known_make(apr_pool_t *p, server_rec *main_server)
+{
+    rlx_known_t *known = apr_palloc(p, sizeof(*known));
+
+    known->settings = rlx_conf_settings(p, main_server);
+    known->trees = make_trees(p, main_server);
+    known->warnings = rlx_warnings_make(p, main_server, known->trees);
+    return known;
 }
 
 static rlx_storage_view_t *view_of(rlx_snapshot_t *snapshot,
@@ -60,6 +70,10 @@ static void ask(rlx_snapshot_t *snapshot, rlx_storage_view_t *view)
                                             &view->figures, snapshot->p);
     view->retry_sec = rlx_seconds_up(rlx_store_retry_at(store, snapshot->now)
                                      - snapshot->now);
+    if (store->health && *store->health) {
+        view->has_health = 1;
+        rlx_health_read(*store->health, &view->health);
+    }
 }
 
 static void find_storages(rlx_snapshot_t *snapshot, int is_served)
@@ -86,14 +100,18 @@ rlx_snapshot_t *rlx_snapshot_make(apr_pool_t *p, server_rec *main_server,
                                   int is_served)
 {
     rlx_snapshot_t *snapshot = apr_pcalloc(p, sizeof(*snapshot));
+    const rlx_known_t *known = rlx_server_of(main_server)->known;
 
+    if (!known) {
+        known = rlx_known_make(p, main_server);
+    }
+    snapshot->settings = known->settings;
+    snapshot->trees = known->trees;
+    snapshot->warnings = known->warnings;
     snapshot->p = p;
     snapshot->main_server = main_server;
     snapshot->now = apr_time_now();
     snapshot->is_served = is_served;
-    snapshot->settings = rlx_conf_settings(p, main_server);
-    make_trees(snapshot);
     find_storages(snapshot, is_served);
-    snapshot->warnings = rlx_warnings_make(p, main_server);
     return snapshot;
 }

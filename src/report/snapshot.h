@@ -33,7 +33,27 @@ typedef struct rlx_storage_view_t {
     rlx_storage_figures_t figures;
     /** Seconds until it is asked again; 0: it is not known not to answer. */
     apr_int64_t retry_sec;
+    /** Not 0: `health` says how calls went. */
+    int has_health;
+    rlx_health_t health;
 } rlx_storage_view_t;
+
+/** What of a report does not change while a configuration is in force. Threads
+ *  share it: nobody changes anything in it. */
+typedef struct rlx_known_t {
+    /** rlx_setting_t */
+    apr_array_header_t *settings;
+    /** rlx_tree_t *: the main server, virtual hosts in file order. */
+    apr_array_header_t *trees;
+    /** rlx_warning_t */
+    apr_array_header_t *warnings;
+} rlx_known_t;
+
+/**
+ * Work it out. After check_config.
+ * @param p for all of it
+ */
+const rlx_known_t *rlx_known_make(apr_pool_t *p, server_rec *main_server);
 
 /** What is reported. */
 typedef struct rlx_snapshot_t {
@@ -41,14 +61,17 @@ typedef struct rlx_snapshot_t {
     server_rec *main_server;
     /** Wall clock. */
     rlx_usec_t now;
-    /** rlx_setting_t */
-    apr_array_header_t *settings;
-    /** rlx_tree_t *: the main server, virtual hosts in file order. */
-    apr_array_header_t *trees;
+    /** As in rlx_known_t, and as unchangeable. */
+    const apr_array_header_t *settings;
+    const apr_array_header_t *trees;
+    const apr_array_header_t *warnings;
     /** rlx_storage_view_t, that of the main server first. */
     apr_array_header_t *storages;
-    /** rlx_warning_t */
-    apr_array_header_t *warnings;
+    /** rlx_seen_view_t (report/seen.h): .htaccess files that were seen to speak
+     *  of limits, by server and name; NULL: nobody looked. And how many more
+     *  there were, about, that there is no room for. */
+    apr_array_header_t *htaccess;
+    int htaccess_left_out;
     /** Not 0: requests are served: figures (http/figures.h) and storages have
      *  something to say. */
     int is_served;

@@ -17,6 +17,7 @@
 #include "report/key.h"
 #include "report/path.h"
 #include "report/render.h"
+#include "report/seen.h"
 
 /** The longest that a page may be told to wait before it asks again. */
 #define REFRESH_SEC_MAX 3600
@@ -29,18 +30,22 @@ typedef struct form_t {
     const char *media_type;
     const char *content_type;
     void (*render)(rlx_out_t *out, const rlx_snapshot_t *snapshot);
+    /** Not 0: .htaccess files are read for it. */
+    int shows_files;
 } form_t;
 
 /* The first is for clients that take anything, as curl does. */
 static const form_t forms[] = {
-    { "text", "text/plain", "text/plain; charset=utf-8", rlx_render_text },
-    { "html", "text/html", "text/html; charset=utf-8", rlx_render_html },
-    { "json", "application/json", "application/json", rlx_render_json },
+    { "text", "text/plain", "text/plain; charset=utf-8", rlx_render_text,
+      1 },
+    { "html", "text/html", "text/html; charset=utf-8", rlx_render_html,
+      1 },
+    { "json", "application/json", "application/json", rlx_render_json, 1 },
     { NULL, "application/openmetrics-text",
       "application/openmetrics-text; version=1.0.0; charset=utf-8",
-      rlx_render_openmetrics },
+      rlx_render_openmetrics, 0 },
     { "prometheus", NULL, "text/plain; version=0.0.4; charset=utf-8",
-      rlx_render_prometheus }
+      rlx_render_prometheus, 0 }
 };
 
 #define FORMS ((int)(sizeof(forms) / sizeof(forms[0])))
@@ -151,6 +156,7 @@ static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
         snapshot->path = rlx_path_explain(r, &question);
     }
     if (key) {
+        rlx_seen_look(r, snapshot);
         snapshot->key = rlx_key_look(snapshot, key);
     }
     if (refresh) {
@@ -180,6 +186,11 @@ static int show(request_rec *r, const apr_table_t *args, const form_t *form)
     }
     snapshot = look(r, args);
     snapshot->nonce = nonce;
+    if (form->shows_files
+        && (form->render != rlx_render_text
+            || (!snapshot->path && !snapshot->key))) {
+        rlx_seen_look(r, snapshot);
+    }
     apr_pool_create(&out.scratch, r->pool);
     apr_pool_tag(out.scratch, "rlx_status");
     form->render(&out, snapshot);

@@ -9,6 +9,8 @@
 
 #include "apr_strings.h"
 
+#include "report/text_figures.h"
+
 /** Begin a line. */
 static void indent(rlx_out_t *out, int depth)
 {
@@ -174,6 +176,25 @@ static void render_tree(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     render_nodes(out, 2, snapshot, tree, tree->sections);
 }
 
+/** How calls over the network went. */
+static void render_health(rlx_out_t *out, const rlx_storage_view_t *view)
+{
+    const rlx_health_t *health = &view->health;
+
+    if (!view->has_health || !(health->answered + health->failed)) {
+        return;
+    }
+    rlx_out_print(out, "    calls: %" APR_UINT64_T_FMT " answered, %"
+                  APR_UINT64_T_FMT " not\n", health->answered,
+                  health->failed);
+    if (health->answered) {
+        rlx_out_print(out, "    round trips: %" APR_UINT64_T_FMT " us of late, %"
+                      APR_UINT64_T_FMT " us on average, %" APR_UINT64_T_FMT
+                      " us at most\n", rlx_health_recent_usec(health),
+                      rlx_health_average_usec(health), health->max_usec);
+    }
+}
+
 static void render_figures(rlx_out_t *out, const rlx_snapshot_t *snapshot,
                            const rlx_storage_view_t *view)
 {
@@ -190,6 +211,7 @@ static void render_figures(rlx_out_t *out, const rlx_snapshot_t *snapshot,
         }
         rlx_out_put(out, "\n");
     }
+    render_health(out, view);
     if (view->status != APR_SUCCESS) {
         return;
     }
@@ -234,6 +256,18 @@ static void render_warnings(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 
 void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
 {
+    if (snapshot->path) {
+        rlx_text_path(out, snapshot);
+    }
+    if (snapshot->path && snapshot->key) {
+        rlx_out_put(out, "\n");
+    }
+    if (snapshot->key) {
+        rlx_text_key(out, snapshot);
+    }
+    if (snapshot->path || snapshot->key) {
+        return;
+    }
     rlx_out_put(out, "Configuration\n");
     for (int i = 0; i < snapshot->settings->nelts; i++) {
         render_setting(out, &APR_ARRAY_IDX(snapshot->settings, i,
@@ -244,6 +278,10 @@ void rlx_render_text(rlx_out_t *out, const rlx_snapshot_t *snapshot)
         render_tree(out, snapshot, APR_ARRAY_IDX(snapshot->trees, i,
                                                  rlx_tree_t *));
     }
+    rlx_text_seen(out, snapshot);
     render_storages(out, snapshot);
     render_warnings(out, snapshot);
+    if (snapshot->is_served) {
+        rlx_text_figures(out, snapshot);
+    }
 }

@@ -44,7 +44,7 @@ typedef struct rlx_limit_view_t {
     const char *source;
     /** That section; NULL: it is of none, or its own. */
     const char *from;
-    /** "file:line". */
+    /** "file:line"; "another module" of a limit that one has prepared. */
     const char *declared_at;
     /** The methods that it holds for where that depends on other limits too,
      *  const char *, and not 0 if it holds for all but those. NULL: its option

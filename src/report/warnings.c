@@ -296,7 +296,22 @@ static void check_tree(apr_array_header_t *warnings, const rlx_tree_t *tree)
     }
 }
 
-apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server)
+/** A server's tree among those that are there already; NULL: it is not. */
+static const rlx_tree_t *tree_of(const apr_array_header_t *trees,
+                                 const rlx_server_t *sv)
+{
+    for (int i = 0; trees && i < trees->nelts; i++) {
+        const rlx_tree_t *tree = APR_ARRAY_IDX(trees, i, rlx_tree_t *);
+
+        if (tree->sv == sv) {
+            return tree;
+        }
+    }
+    return NULL;
+}
+
+apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
+                                      const apr_array_header_t *trees)
 {
     apr_array_header_t *warnings = apr_array_make(p, 4, sizeof(rlx_warning_t));
     apr_pool_t *ptemp;
@@ -309,7 +324,10 @@ apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server)
         check_server(warnings, sv);
         /* One without sections of its own has those of the main server. */
         if (sv->sections) {
-            check_tree(warnings, rlx_tree_make(ptemp, main_server, s));
+            const rlx_tree_t *tree = tree_of(trees, sv);
+
+            check_tree(warnings, tree ? tree
+                                 : rlx_tree_make(ptemp, main_server, s));
             apr_pool_clear(ptemp);
         }
     }

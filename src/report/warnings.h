@@ -23,10 +23,13 @@ typedef struct rlx_warning_t {
 
 /**
  * Look through the configuration. After check_config.
- * @param p for all of it
+ * @param p     for all of it
+ * @param trees rlx_tree_t *: of every server; NULL: they are made and thrown
+ *              away, one after another
  * @return rlx_warning_t, each once however many virtual hosts it concerns
  */
-apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server);
+apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
+                                      const apr_array_header_t *trees);
 
 /** The same into a list, for rlx_warnings.c and its neighbours.
  *  @param d where it is */

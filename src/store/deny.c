@@ -370,6 +370,8 @@ void rlx_deny_put(rlx_store_t *store, const char *name,
     deny->pool = pconf;
     deny->own = deny_provider;
     deny->own.flags = store->provider->flags;
+    store->behind_provider = store->provider;
+    store->behind_instance = store->instance;
     store->provider = &deny->own;
     store->instance = deny;
     store->retry_at = store->retry_at ? deny_retry_at : NULL;

@@ -13,10 +13,16 @@
 
 #include "core/breaker.h"
 
+/** What all children share. */
+typedef struct shared_t {
+    rlx_breaker_t breaker;
+    rlx_health_t health;
+} shared_t;
+
 /** What is kept over graceful restarts. */
 typedef struct segment_t {
     apr_shm_t *shm;
-    rlx_breaker_t *breaker;
+    shared_t *shared;
 } segment_t;
 
 struct rlx_storage_t {
@@ -30,6 +36,7 @@ struct rlx_storage_t {
     apr_pool_t *pool;
     /** Shared by all children; NULL before open(). */
     rlx_breaker_t *breaker;
+    rlx_health_t *health;
     /** Not 0: the storage could not be made ready in this child. */
     int is_lost;
     /** The guard as a provider. */
@@ -45,12 +52,12 @@ static const char *guard_refuses(const rlx_storage_t *guard,
 static apr_status_t guard_open(rlx_storage_t *guard)
 {
     segment_t *segment = guard->env->retain(
-        apr_pstrcat(guard->pool, "rlx-guard-", guard->name, NULL),
+        apr_pstrcat(guard->pool, "rlx-guarded-", guard->name, NULL),
         sizeof(*segment));
 
     if (!segment->shm) {
         apr_status_t status = apr_shm_create(&segment->shm,
-                                             sizeof(rlx_breaker_t), NULL,
+                                             sizeof(shared_t), NULL,
                                              guard->env->process_pool);
 
         if (status != APR_SUCCESS) {
@@ -62,10 +69,12 @@ static apr_status_t guard_open(rlx_storage_t *guard)
             segment->shm = NULL;
             return status;
         }
-        segment->breaker = apr_shm_baseaddr_get(segment->shm);
-        memset(segment->breaker, 0, sizeof(*segment->breaker));
+        segment->shared = apr_shm_baseaddr_get(segment->shm);
+        memset(segment->shared, 0, sizeof(*segment->shared));
+        rlx_health_change(&segment->shared->health, apr_time_now(), 0);
     }
-    guard->breaker = segment->breaker;
+    guard->breaker = &segment->shared->breaker;
+    guard->health = &segment->shared->health;
     return guard->provider->open(guard->instance);
 }
 
@@ -88,11 +97,22 @@ static void tell(const rlx_storage_t *guard, rlx_store_state_e state,
     }
 }
 
+/** A call that was let through. */
+typedef struct call_t {
+    rlx_breaker_ticket_t ticket;
+    /** As rlx_health_clock(). */
+    rlx_usec_t began;
+} call_t;
+
 /** Not 0 if the storage may be asked now. */
-static int may_ask(rlx_storage_t *guard, rlx_usec_t now,
-                   rlx_breaker_ticket_t *ticket)
+static int may_ask(rlx_storage_t *guard, rlx_usec_t now, call_t *call)
 {
-    return !guard->is_lost && rlx_breaker_may_ask(guard->breaker, now, ticket);
+    if (guard->is_lost
+        || !rlx_breaker_may_ask(guard->breaker, now, &call->ticket)) {
+        return 0;
+    }
+    call->began = rlx_health_clock();
+    return 1;
 }
 
 /** It did not answer. */
@@ -104,6 +124,9 @@ note_failure(rlx_storage_t *guard, rlx_breaker_ticket_t ticket, rlx_usec_t now,
     rlx_breaker_change_e changed = rlx_breaker_failed(guard->breaker, ticket,
                                                       now);
 
+    if (changed == RLX_BREAKER_OPENED) {
+        rlx_health_change(guard->health, now, 1);
+    }
     if (changed != RLX_BREAKER_SAME) {
         tell(guard, changed == RLX_BREAKER_OPENED ? RLX_STORE_DOWN
                                                   : RLX_STORE_STILL_DOWN,
@@ -116,17 +139,20 @@ note_failure(rlx_storage_t *guard, rlx_breaker_ticket_t ticket, rlx_usec_t now,
 
 /** Keep in mind how a call went. A storage of many servers that cannot answer
  *  this call, though it can others, is no storage that is down. */
-static apr_status_t note(rlx_storage_t *guard, rlx_breaker_ticket_t ticket,
+static apr_status_t note(rlx_storage_t *guard, const call_t *call,
                          rlx_usec_t now, apr_status_t status,
                          apr_pool_t *ptemp)
 {
+    rlx_breaker_ticket_t ticket = call->ticket;
     rlx_usec_t down_usec;
 
+    rlx_health_note(guard->health, call->began, status == APR_SUCCESS);
     if (status != APR_SUCCESS && status != APR_EAGAIN) {
         note_failure(guard, ticket, now, status, ptemp);
     }
     else if (rlx_breaker_answered(guard->breaker, ticket, now, &down_usec)
              == RLX_BREAKER_CLOSED) {
+        rlx_health_change(guard->health, now, 0);
         tell(guard, RLX_STORE_UP, APR_SUCCESS, NULL, down_usec);
     }
     return status;
@@ -137,12 +163,12 @@ static apr_status_t guard_decide(rlx_storage_t *guard, rlx_charge_e mode,
                                  rlx_usec_t now, rlx_verdict_t *verdicts,
                                  apr_pool_t *ptemp)
 {
-    rlx_breaker_ticket_t ticket;
+    call_t call;
 
-    if (!may_ask(guard, now, &ticket)) {
+    if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, ticket, now,
+    return note(guard, &call, now,
                 guard->provider->decide(guard->instance, mode, counters, n,
                                         now, verdicts, ptemp), ptemp);
 }
@@ -152,12 +178,12 @@ static apr_status_t guard_look(rlx_storage_t *guard,
                                rlx_usec_t now, rlx_verdict_t *verdicts,
                                apr_pool_t *ptemp)
 {
-    rlx_breaker_ticket_t ticket;
+    call_t call;
 
-    if (!may_ask(guard, now, &ticket)) {
+    if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, ticket, now,
+    return note(guard, &call, now,
                 guard->provider->look(guard->instance, counters, n, now,
                                       verdicts, ptemp), ptemp);
 }
@@ -167,12 +193,12 @@ static apr_status_t guard_give_back(rlx_storage_t *guard,
                                     rlx_usec_t charged_at, rlx_usec_t now,
                                     apr_pool_t *ptemp)
 {
-    rlx_breaker_ticket_t ticket;
+    call_t call;
 
-    if (!may_ask(guard, now, &ticket)) {
+    if (!may_ask(guard, now, &call)) {
         return APR_EAGAIN;
     }
-    return note(guard, ticket, now,
+    return note(guard, &call, now,
                 guard->provider->give_back(guard->instance, counters, n,
                                            charged_at, now, ptemp), ptemp);
 }
@@ -251,4 +277,5 @@ void rlx_guard_put(rlx_store_t *store, const char *name,
     store->provider = &guard->own;
     store->instance = guard;
     store->retry_at = guard_retry_at;
+    store->health = &guard->health;
 }

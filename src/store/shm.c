@@ -110,7 +110,7 @@ static const char *shm_create(rlx_storage_t **instance, const char *uri,
         if (!apr_isalnum(*c) && !strchr("-_./", *c)) {
             return apr_psprintf(pconf, "\"%s\" is not understood; write "
                                 "shm:// or, for more than one table, "
-                                "shm://name", uri);
+                                "shm://name", rlx_store_shown_uri(uri, pconf));
         }
     }
     store->env = env;

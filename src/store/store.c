@@ -65,29 +65,57 @@ static const char *scheme_of(const char *uri, apr_pool_t *p)
     return scheme;
 }
 
+/** What follows the first colon; all of it, where there is none. */
+static const char *after_scheme(const char *uri)
+{
+    const char *colon = strchr(uri, ':');
+
+    return colon ? colon + 1 : uri;
+}
+
+/** What may be shown of what follows a question mark: names, and which
+ *  database. */
+static const char *shown_query(const char *query, apr_pool_t *p)
+{
+    const char *text = "";
+
+    while (*query) {
+        apr_size_t len = strcspn(query + 1, "&;") + 1;
+        apr_size_t name = strcspn(query + 1, "=") + 1;
+        int is_secret = name < len && strncasecmp(query + 1, "db=", 3);
+
+        text = apr_pstrcat(p, text, apr_pstrmemdup(p, query, is_secret
+                                                             ? name : len),
+                           is_secret ? "=***" : "", NULL);
+        query += len;
+    }
+    return text;
+}
+
 const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p)
 {
     const char *authority = strstr(uri, "://");
-    const char *end, *at = NULL;
+    const char *query, *at;
 
-    if (!authority) {
-        return uri;
-    }
-    authority += 3;
+    /* Without the two slashes it is an error, which is shown, too. */
+    authority = authority ? authority + 3 : after_scheme(uri);
     /* A password may hold anything but what a careless hand typed, so the
      * last @ before a path counts, or the last of all where a slash stands in
      * the password. */
-    end = uri + strlen(uri);
-    for (const char *c = authority; c < end; c++) {
-        if (*c == '@') {
-            at = c;
-        }
-    }
-    if (!at) {
+    at = strrchr(authority, '@');
+    query = strchr(at ? at : authority, '?');
+    if (!at && !query) {
         return uri;
     }
-    return apr_pstrcat(p, apr_pstrmemdup(p, uri, authority - uri), "***", at,
-                       NULL);
+    if (at) {
+        uri = apr_pstrcat(p, apr_pstrmemdup(p, uri, authority - uri), "***",
+                          query ? apr_pstrmemdup(p, at, query - at) : at,
+                          NULL);
+    }
+    else {
+        uri = apr_pstrmemdup(p, uri, query - uri);
+    }
+    return query ? apr_pstrcat(p, uri, shown_query(query, p), NULL) : uri;
 }
 
 /** URI and options as one string, to tell storages apart. */

@@ -13,6 +13,8 @@
 
 #include "ratelimit_storage.h"
 
+#include "store/health.h"
+
 /** The storage where RateLimitStorage is not set. */
 #define RLX_STORE_DEFAULT_URI "shm://"
 
@@ -29,9 +31,15 @@ typedef struct rlx_store_t {
     const char *scheme;
     /** The URI as it may be shown: user and password replaced by ***. */
     const char *shown_uri;
+    /** Behind the deny cache; NULL: there is none. */
+    const rlx_storage_provider_t *behind_provider;
+    rlx_storage_t *behind_instance;
     /** When a storage that does not answer is asked again; `now` if it is not
      *  known not to answer. NULL: it always answers. */
     rlx_usec_t (*retry_at)(const rlx_storage_t *instance, rlx_usec_t now);
+    /** Where it stands how calls went; there it is NULL before it is open.
+     *  NULL: nobody keeps that, for it always answers. */
+    rlx_health_t *const *health;
 } rlx_store_t;
 
 /** What a storage's state changed to. */
@@ -159,6 +167,22 @@ static inline apr_status_t rlx_store_look(const rlx_store_t *store,
     return rlx_store_look_many(store, counters, n, now, verdicts, ptemp);
 }
 
+/** A provider's look() past the deny cache: how the counters stand now, not a
+ *  moment ago.
+ *  @param n 1 to RLX_STORAGE_BATCH_MAX */
+static inline apr_status_t rlx_store_look_behind(const rlx_store_t *store,
+                                                 const rlx_counter_t *counters,
+                                                 int n, rlx_usec_t now,
+                                                 rlx_verdict_t *verdicts,
+                                                 apr_pool_t *ptemp)
+{
+    return store->behind_provider
+           ? store->behind_provider->look(store->behind_instance, counters, n,
+                                          now, verdicts, ptemp)
+           : store->provider->look(store->instance, counters, n, now,
+                                   verdicts, ptemp);
+}
+
 /** A provider's give_back() for any number of counters; 0 is allowed. Every
  *  step is tried, whatever became of those before it.
  *  @return the first error */
@@ -204,7 +228,8 @@ extern const rlx_storage_provider_t rlx_redis_provider;
 /** The schemes of rlx_redis_provider; the last is NULL. */
 extern const char *const rlx_redis_schemes[];
 
-/** A URI with user and password replaced by ***; from p or the argument. */
+/** A URI with *** for user and password, and for what a query says but for
+ *  db=; from p or the argument. It need be no right one. */
 const char *rlx_store_shown_uri(const char *uri, apr_pool_t *p);
 
 /**

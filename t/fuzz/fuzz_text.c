@@ -55,8 +55,9 @@ static long next_of_json(const unsigned char **s)
     must(**s != '"', "a quote is escaped");
     if (**s != '\\') {
         code = decode(s);
-        must(code >= 0x20 && code != 0x7f && code != '<' && code != '>'
-                 && code != '&', "JSON has none of what must be escaped");
+        must(code >= 0x20 && (code < 0x7f || code > 0x9f) && code != '<'
+                 && code != '>' && code != '&' && code != 0x2028
+                 && code != 0x2029, "JSON has none of what must be escaped");
         return code;
     }
     must((*s)[1] == 'u', "escapes are \\u");

@@ -301,6 +301,7 @@ static void guard(void)
     rlx_storage_figures_t figures;
     rlx_store_t *store;
     rlx_limit_t other = limit;
+    rlx_health_t health;
 
     plan.flags = RLX_STORAGE_WANTS_TEXT;
     store = get();
@@ -327,6 +328,11 @@ static void guard(void)
     ok(rlx_store_give_back(store, counters, 1, NOON, NOON, pool) == APR_EAGAIN,
        "nor give_back");
     is_int(calls, 0, "so it was not asked");
+    rlx_health_read(*store->health, &health);
+    is_int(health.answered, 1, "one call was answered");
+    is_int(health.failed, 1, "and one was not; others were not made");
+    is_int(health.is_down, 1, "it is known to be down");
+    is_int(health.changed_at, NOON, "since then");
     is_down = 0;
     ok(!store->provider->forget(store->instance, counters, 1, pool)
        && !store->provider->forget_all(store->instance, "", 0, pool),

@@ -35,9 +35,13 @@ static const struct {
     { "\xf0\x90\x80\x80", "\xf0\x90\x80\x80", "\xf0\x90\x80\x80" },
     { "\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf" },
     /* Control characters of two bytes. */
-    { "\xc2\x80", "\xc2\x80", FFFD },
-    { "\xc2\x9b" "31m", "\xc2\x9b" "31m", FFFD "31m" },
-    { "\xc2\x9f", "\xc2\x9f", FFFD },
+    { "\xc2\x80", "\\u0080", FFFD },
+    { "\xc2\x9b" "31m", "\\u009b" "31m", FFFD "31m" },
+    { "\xc2\x9f", "\\u009f", FFFD },
+    /* Ends of lines to older JavaScript, and their neighbours. */
+    { "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa",
+      "\xe2\x80\xa7\\u2028\\u2029\xe2\x80\xaa",
+      "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa" },
     /* Longer than need be, halves of a pair, past the end of Unicode. */
     { "\xc0\x80", "\\ufffd\\ufffd", FFFD FFFD },
     { "\xc1\xbf", "\\ufffd\\ufffd", FFFD FFFD },

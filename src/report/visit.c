@@ -1,0 +1,274 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * A visit is a request that is processed and never served. It is made up as if
+ * a request of another server had been redirected to the path: of that server,
+ * since the page may be asked about others, and as a redirect, since that is
+ * what modules leave alone that watch requests as they come in. httpd
+ * translates the path, merges what it meets, asks access control and runs the
+ * fixups, as for a client.
+ */
+
+#include "report/visit.h"
+
+#include "apr_strings.h"
+#include "http_log.h"
+#include "http_main.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "http_vhost.h"
+
+#include "http/htaccess.h"
+
+/*
+ * Servers
+ */
+
+static int is_named(const apr_array_header_t *names, const char *host,
+                    int has_wildcards)
+{
+    for (int i = 0; names && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+
+        if (name && (has_wildcards ? !ap_strcasecmp_match(host, name)
+                                   : !ap_cstr_casecmp(host, name))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int answers_to(const server_rec *s, const char *host)
+{
+    return (s->server_hostname && !ap_cstr_casecmp(s->server_hostname, host))
+           || is_named(s->names, host, 0) || is_named(s->wild_names, host, 1);
+}
+
+/** Not 0 if a server listens on a port; 0 stands for any. */
+static int has_port(const server_rec *s, apr_port_t port)
+{
+    const server_addr_rec *addr = s->addrs;
+
+    if (!port || s->port == port) {
+        return 1;
+    }
+    while (addr && addr->host_port && addr->host_port != port) {
+        addr = addr->next;
+    }
+    return addr != NULL;
+}
+
+/** The first server in file order for a host and a port. httpd lists the
+ *  virtual hosts as it asks them. */
+static server_rec *find_host(const char *host, apr_port_t port)
+{
+    for (server_rec *s = ap_server_conf->next; s; s = s->next) {
+        if (answers_to(s, host) && has_port(s, port)) {
+            return s;
+        }
+    }
+    return answers_to(ap_server_conf, host) && has_port(ap_server_conf, port)
+           ? ap_server_conf : NULL;
+}
+
+server_rec *rlx_visit_server(const request_rec *r, const char *name)
+{
+    char *host, *scope;
+    apr_port_t port;
+    server_rec *found;
+
+    for (server_rec *s = ap_server_conf; s; s = s->next) {
+        if (!strcmp(rlx_server_of(s)->name, name)) {
+            return s;
+        }
+    }
+    if (apr_parse_addr_port(&host, &scope, &port, name, r->pool)
+        != APR_SUCCESS || !host) {
+        return NULL;
+    }
+    /* Of several ports, rather the one that the page is asked at. */
+    found = port ? NULL : find_host(host, r->connection->local_addr->port);
+    return found ? found : find_host(host, port);
+}
+
+/*
+ * Visits
+ */
+
+/** What mod_setenvif does before a request is processed, which is not done for
+ *  this one; NULL: the module is not there. Many conditions ask for it. */
+static ap_HOOK_post_read_request_t *find_setenvif(void)
+{
+    const apr_array_header_t *hooks = ap_hook_get_post_read_request();
+
+    for (int i = 0; hooks && i < hooks->nelts; i++) {
+        const ap_LINK_post_read_request_t *hook = &APR_ARRAY_IDX(
+            hooks, i, ap_LINK_post_read_request_t);
+
+        if (!strcmp(hook->szName, "mod_setenvif.c")) {
+            return hook->pFunc;
+        }
+    }
+    return NULL;
+}
+
+/** A server whose log is nowhere: that a visit is denied something is no
+ *  event, and a jail may read along. What is said is heard all the same. */
+static server_rec *without_log(apr_pool_t *p, const server_rec *server)
+{
+    server_rec *copy = apr_pmemdup(p, server, sizeof(*server));
+    apr_file_t *nowhere;
+
+    if (apr_file_open(&nowhere, "/dev/null", APR_FOPEN_WRITE,
+                      APR_FPROT_OS_DEFAULT, p) == APR_SUCCESS) {
+        copy->error_log = nowhere;
+    }
+    return copy;
+}
+
+/** The request for the page in a pool of its own, and with a server's own
+ *  name. */
+static request_rec *make_before(request_rec *r, const server_rec *server)
+{
+    apr_pool_t *p;
+    request_rec *before;
+    apr_port_t port = server->port ? server->port
+                      : r->connection->local_addr->port;
+
+    apr_pool_create(&p, r->pool);
+    apr_pool_tag(p, "rlx_visit");
+    before = apr_pmemdup(p, r, sizeof(*r));
+    before->pool = p;
+    before->server = without_log(p, server);
+    before->headers_in = apr_table_copy(p, r->headers_in);
+    apr_table_unset(before->headers_in, "Content-Type");
+    apr_table_unset(before->headers_in, "Content-Length");
+    if (server == r->server) {
+        return before;
+    }
+    /* What was read of files was read with the other's settings. */
+    before->htaccess = NULL;
+    if (server->server_hostname) {
+        before->hostname = server->server_hostname;
+        apr_table_setn(before->headers_in, "Host",
+                       port == ap_run_default_port(r) ? before->hostname
+                       : apr_psprintf(p, "%s:%d", before->hostname, port));
+    }
+    return before;
+}
+
+/** A request that seems to be redirected from another. What is not set here is
+ *  as httpd leaves it for a new request. */
+static request_rec *make_request(request_rec *before, const char *method,
+                                 const char *uri)
+{
+    static const struct ap_logconf quiet = { NULL, APLOG_ERR };
+    apr_pool_t *p = before->pool;
+    request_rec *r = apr_pcalloc(p, sizeof(*r));
+
+    r->pool = p;
+    r->prev = before;
+    r->connection = before->connection;
+    r->server = before->server;
+    r->log = &quiet;
+    r->per_dir_config = before->server->lookup_defaults;
+    r->request_config = ap_create_request_config(p);
+    r->method = method;
+    r->method_number = ap_method_number_of(method);
+    r->header_only = !strcmp(method, "HEAD");
+    r->the_request = apr_pstrcat(p, method, " ", uri, " ", before->protocol,
+                                 NULL);
+    r->protocol = before->protocol;
+    r->proto_num = before->proto_num;
+    r->hostname = before->hostname;
+    r->request_time = before->request_time;
+    r->useragent_addr = before->useragent_addr;
+    r->useragent_ip = before->useragent_ip;
+    r->status = HTTP_OK;
+    r->allowed_methods = ap_make_method_list(p, 2);
+    r->headers_in = before->headers_in;
+    r->trailers_in = apr_table_make(p, 1);
+    r->headers_out = apr_table_make(p, 8);
+    r->err_headers_out = apr_table_make(p, 8);
+    r->trailers_out = apr_table_make(p, 1);
+    r->subprocess_env = apr_table_make(p, 16);
+    r->notes = apr_table_make(p, 4);
+    r->htaccess = before->htaccess;
+    r->no_cache = before->no_cache;
+    r->no_local_copy = 1;
+    r->body_table = NULL;
+    r->proto_input_filters = r->input_filters = before->proto_input_filters;
+    r->proto_output_filters = r->output_filters
+        = before->proto_output_filters;
+    ap_parse_uri(r, uri);
+    ap_run_create_request(r);
+    r->used_path_info = AP_REQ_DEFAULT_PATH_INFO;
+    return r;
+}
+
+/** Not 0 if httpd came past merging before it gave another answer. The walk to
+ *  the directory is gone once more, since nothing tells how it ended. */
+static int was_walked(const request_rec *r)
+{
+    void **note = ap_get_request_note((request_rec *)r,
+                                      AP_NOTE_DIRECTORY_WALK);
+    request_rec again = *r;
+
+    if (r->proxyreq) {
+        return 1;
+    }
+    if (!r->filename || !note || !*note) {
+        return 0;
+    }
+    again.request_config = ap_create_request_config(r->pool);
+    again.per_dir_config = r->server->lookup_defaults;
+    ap_run_create_request(&again);
+    return ap_directory_walk(&again) == OK;
+}
+
+static void reach(rlx_lookup_t *lookup, request_rec *r)
+{
+    rlx_visit_t *visit = (rlx_visit_t *)lookup;
+
+    visit->is_reached = 1;
+    visit->decide(visit, r);
+}
+
+void rlx_visit(request_rec *r, rlx_visit_t *visit)
+{
+    request_rec *made = make_request(make_before(r, visit->server),
+                                     visit->method, visit->uri);
+    ap_HOOK_post_read_request_t *setenvif = find_setenvif();
+
+    visit->r = made;
+    visit->lookup.reached = reach;
+    visit->lookup.said = NULL;
+    visit->is_reached = 0;
+    rlx_lookup_begin(made, &visit->lookup);
+    if (setenvif) {
+        (void)setenvif(made);
+    }
+    visit->status = made->status == HTTP_OK ? ap_process_request_internal(made)
+                                            : made->status;
+    visit->is_walked = visit->is_reached || !visit->status
+                       || was_walked(made);
+}
+
+request_rec *rlx_visit_directory(request_rec *r, server_rec *server,
+                                 const char *directory, rlx_lookup_t *lookup)
+{
+    request_rec *made = make_request(make_before(r, server), "GET", "/");
+    int status;
+
+    /* Any name will do: <Files> are not looked at. */
+    made->filename = apr_pstrcat(made->pool, directory, "x", NULL);
+    made->canonical_filename = made->filename;
+    made->htaccess = NULL;
+    rlx_lookup_begin(made, lookup);
+    status = ap_directory_walk(made);
+    if (status == OK) {
+        status = rlx_htaccess_check(made);
+    }
+    made->status = status == OK || status == DECLINED ? HTTP_OK : status;
+    return made;
+}
