@@ -26,21 +26,28 @@ static void put_notes(rlx_page_t *page, const apr_array_header_t *notes)
 
 /* --- ?path= ------------------------------------------------------------- */
 
+static void put_fact(rlx_page_t *page, const char *name, const char *tag,
+                     const char *text)
+{
+    if (text && text[0]) {
+        rlx_page_print(page, "<div><dt>%s</dt><dd>", name);
+        rlx_page_element(page, tag, NULL, text);
+        rlx_page_put(page, "</dd></div>\n");
+    }
+}
+
 static void put_asked(rlx_page_t *page, const rlx_path_view_t *view)
 {
-    rlx_page_put(page, "<dl class=\"facts\">\n<div><dt>Method</dt><dd>");
-    rlx_page_text(page, view->method);
-    rlx_page_put(page, "</dd></div>\n<div><dt>Server</dt><dd>");
-    rlx_page_text(page, view->server);
-    rlx_page_put(page, "</dd></div>\n<div><dt>Engine</dt><dd>");
-    rlx_page_text(page, view->engine);
-    rlx_page_put(page, "</dd></div>\n");
-    if (view->filename) {
-        rlx_page_put(page, "<div class=\"wide\"><dt>Leads to</dt><dd>"
-                     "<code>");
-        rlx_page_text(page, view->filename);
-        rlx_page_put(page, "</code></dd></div>\n");
+    rlx_page_put(page, "<dl class=\"facts\">\n");
+    put_fact(page, "Method", "span", view->method);
+    put_fact(page, "Server", "span", view->server);
+    put_fact(page, "Engine", "span", view->engine);
+    put_fact(page, "Key", view->key ? "code" : "span",
+             view->key ? view->key : "the client's address");
+    if (view->endpoint && strcmp(view->endpoint, "-")) {
+        put_fact(page, "Endpoint", "code", view->endpoint);
     }
+    put_fact(page, "Leads to", "code", view->filename);
     rlx_page_put(page, "</dl>\n");
     if (view->status) {
         rlx_page_print(page, "<p class=\"trouble\">httpd answers %d there: "
@@ -56,6 +63,9 @@ static void put_path_section(rlx_page_t *page, const rlx_path_section_t *one)
     rlx_page_element(page, "code", "path", one->name);
     if (one->is_htaccess) {
         rlx_page_put(page, " <span class=\"badge\">.htaccess</span>");
+    }
+    if (one->is_added) {
+        rlx_page_put(page, " <span class=\"muted\">may only add limits</span>");
     }
     if (one->exempt && one->exempt->nelts) {
         rlx_page_put(page, " <span class=\"muted\">exempt from ");
@@ -138,8 +148,9 @@ static void answer_path(rlx_page_t *page, const rlx_path_view_t *view)
 
 /* --- ?key= -------------------------------------------------------------- */
 
-/** Where a counter is of. */
-static void put_scope(rlx_page_t *page, const rlx_key_counter_t *counter)
+/** What a counter is of, and where it is. */
+static void put_scope(rlx_page_t *page, const rlx_key_view_t *view,
+                      const rlx_key_counter_t *counter)
 {
     rlx_page_element(page, "span", "server", counter->server);
     rlx_page_put(page, " ");
@@ -147,6 +158,14 @@ static void put_scope(rlx_page_t *page, const rlx_key_counter_t *counter)
     if (counter->method) {
         rlx_page_put(page, " ");
         rlx_page_element(page, "span", "strategy", counter->method);
+    }
+    if (strcmp(counter->key, view->counted_as)) {
+        rlx_page_put(page, " <span class=\"strategy\">as</span> ");
+        rlx_page_element(page, "code", "value", counter->key);
+    }
+    if (page->snapshot->storages->nelts > 1) {
+        rlx_page_put(page, " ");
+        rlx_page_element(page, "code", "where", counter->storage);
     }
 }
 
@@ -165,7 +184,7 @@ static void put_left(rlx_page_t *page, const rlx_key_counter_t *counter)
     }
 }
 
-static void put_counter(rlx_page_t *page, const char *key,
+static void put_counter(rlx_page_t *page, const rlx_key_view_t *view,
                         const rlx_key_counter_t *counter)
 {
     const char *name = counter->view.rule
@@ -174,7 +193,7 @@ static void put_counter(rlx_page_t *page, const char *key,
     rlx_page_put(page, "<tr><th scope=\"row\">");
     rlx_page_limit(page, &counter->view);
     rlx_page_put(page, "</th><td data-label=\"Of\">");
-    put_scope(page, counter);
+    put_scope(page, view, counter);
     rlx_page_put(page, "</td><td class=\"n\" data-label=\"Left\">");
     put_left(page, counter);
     rlx_page_put(page, "</td><td class=\"n\" data-label=\"Resets in\">");
@@ -195,8 +214,8 @@ static void put_counter(rlx_page_t *page, const char *key,
     rlx_page_put(page, "</td>");
     if (page->snapshot->may_clear) {
         rlx_page_put(page, "<td class=\"act\">");
-        rlx_page_clear_key(page, key, name ? name : counter->view.limit,
-                           "Clear");
+        rlx_page_clear_key(page, view->key, name ? name
+                           : counter->view.limit, "Clear");
         rlx_page_put(page, "</td>");
     }
     rlx_page_put(page, "</tr>\n");
@@ -218,7 +237,7 @@ static void put_counters(rlx_page_t *page, const rlx_key_view_t *view)
                        ? "<th scope=\"col\">Clear</th>" : "");
     rlx_page_put(page, "</tr></thead>\n<tbody>\n");
     for (int i = 0; i < view->counters->nelts; i++) {
-        put_counter(page, view->key, &APR_ARRAY_IDX(view->counters, i,
+        put_counter(page, view, &APR_ARRAY_IDX(view->counters, i,
                                                     rlx_key_counter_t));
     }
     rlx_page_put(page, "</tbody></table>\n");

@@ -129,6 +129,9 @@ void rlx_page_refused_keys(rlx_page_t *page);
 void rlx_page_storages(rlx_page_t *page);
 /** Sections, by server, and what holds in each. */
 void rlx_page_tree(rlx_page_t *page);
+/** The .htaccess files of a server that were seen so far.
+ *  @param no its number among the servers */
+void rlx_page_htaccess(rlx_page_t *page, const char *server, int no);
 void rlx_page_settings(rlx_page_t *page);
 /** The button that clears everything, where that is allowed. */
 void rlx_page_clear_all(rlx_page_t *page);

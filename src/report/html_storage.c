@@ -9,7 +9,7 @@
 #include "apr_strings.h"
 
 /** Whether it answers, in a word and a colour. */
-static void put_health(rlx_page_t *page, const rlx_storage_view_t *view)
+static void put_answers(rlx_page_t *page, const rlx_storage_view_t *view)
 {
     if (!view->was_asked) {
         rlx_page_put(page, "<span class=\"badge\">not asked</span>");
@@ -54,6 +54,50 @@ static void put_counters(rlx_page_t *page,
     rlx_page_put(page, "</dd></div>\n");
 }
 
+/** Microseconds, as milliseconds where they are many. */
+static void put_usec(rlx_page_t *page, apr_uint64_t usec)
+{
+    if (usec < 10000) {
+        rlx_page_number(page, usec);
+        rlx_page_put(page, "&#160;\302\265s");
+    }
+    else {
+        rlx_page_number(page, (usec + 500) / 1000);
+        rlx_page_put(page, "&#160;ms");
+    }
+}
+
+/** How calls over the network went. */
+static void put_health(rlx_page_t *page, const rlx_storage_view_t *view)
+{
+    const rlx_health_t *health = &view->health;
+
+    if (!view->has_health) {
+        return;
+    }
+    if (health->changed_at) {
+        rlx_page_print(page, "<div><dt>%s for</dt><dd>", health->is_down
+                       ? "Has not answered" : "Answers");
+        rlx_page_duration(page, (page->snapshot->now - health->changed_at)
+                                / APR_USEC_PER_SEC);
+        rlx_page_put(page, "</dd></div>\n");
+    }
+    rlx_page_put(page, "<div><dt>Calls answered</dt><dd>");
+    rlx_page_number(page, health->answered);
+    rlx_page_put(page, "</dd></div>\n<div><dt>Calls not answered</dt><dd>");
+    rlx_page_number(page, health->failed);
+    rlx_page_put(page, "</dd></div>\n");
+    if (health->answered) {
+        rlx_page_put(page, "<div><dt>Round trip</dt><dd>");
+        put_usec(page, rlx_health_recent_usec(health));
+        rlx_page_put(page, " <span class=\"muted\">of late; average ");
+        put_usec(page, rlx_health_average_usec(health));
+        rlx_page_put(page, ", longest ");
+        put_usec(page, health->max_usec);
+        rlx_page_put(page, "</span></dd></div>\n");
+    }
+}
+
 static void put_figures(rlx_page_t *page, const rlx_storage_view_t *view)
 {
     const rlx_storage_figures_t *figures = &view->figures;
@@ -65,6 +109,7 @@ static void put_figures(rlx_page_t *page, const rlx_storage_view_t *view)
         rlx_page_duration(page, view->retry_sec);
         rlx_page_put(page, "</dd></div>\n");
     }
+    put_health(page, view);
     /* What does not answer cannot say how full it is. */
     if (is_known && figures->healthy) {
         put_counters(page, figures);
@@ -90,7 +135,7 @@ static void put_storage(rlx_page_t *page, const rlx_storage_view_t *view)
     rlx_page_put(page, "<article class=\"card storage\">\n<h3>");
     rlx_page_text(page, view->kind);
     rlx_page_put(page, "</h3> ");
-    put_health(page, view);
+    put_answers(page, view);
     rlx_page_put(page, "\n<p><code class=\"uri\">");
     rlx_page_text(page, view->uri);
     rlx_page_put(page, "</code></p>\n");

@@ -309,6 +309,7 @@ static void put_server(rlx_page_t *page, const rlx_tree_t *tree, int no,
     put_rules(page, tree, "Fallback", sv->fallback);
     rlx_page_put(page, n ? "<h4>Sections</h4>\n" : "");
     put_sections(page, tree, no);
+    rlx_page_htaccess(page, sv->name, no);
     rlx_page_put(page, "</div></details>\n");
     apr_pool_clear(page->p);
 }
@@ -370,6 +371,11 @@ void rlx_page_tree(rlx_page_t *page)
 
         put_server(page, tree, i, is_small || trees->nelts == 1
                                   || has_asked_for(page, tree));
+    }
+    if (page->snapshot->htaccess_left_out) {
+        rlx_page_print(page, "<p class=\"more\">About %d more .htaccess files "
+                       "were seen that there is no room for.</p>\n",
+                       page->snapshot->htaccess_left_out);
     }
     rlx_page_put(page, "</section>\n");
 }
