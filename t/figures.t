@@ -31,6 +31,9 @@ DirectoryIndex index.html
 <Location "/a">
     RateLimit "5 per hour"
 </Location>
+<Location "/flood">
+    RateLimit "0 per hour"
+</Location>
 <Location "/many">
     RateLimit "150 per hour" name=many
 </Location>
@@ -70,6 +73,15 @@ DirectoryIndex index.html
 <Directory "@DOCROOT@/h">
     AllowOverride Limit
 </Directory>
+<Directory "@DOCROOT@/i">
+    AllowOverride Limit FileInfo
+</Directory>
+<Location "/i">
+    RateLimit "7 per hour"
+</Location>
+<Location "/same">
+    RateLimit "3 per hour"
+</Location>
 <Files "index.html">
     RateLimit "2 per minute" override_defaults=off
 </Files>
@@ -124,12 +136,13 @@ my $h = RateLimit::Httpd->start(
     faketime => $zero,
     modules  => ['ratelimit_use'],
     files    => { map({ ($_ => "$_\n") } qw(a many two when filtered dry tried early
-                        login dynamic meta free sorry.html plain h/x)),
+                        login dynamic meta free sorry.html plain h/x i/x same)),
                   'd/index.html' => "i\n",
+                  'i/.htaccess' => qq(RateLimit "0 per hour"\nErrorDocument 429 /same\n),
                   'h/.htaccess' => qq(RateLimit "2 per hour"\n) },
     conf     => $conf);
 my @client = (undef, map { $h->client($_) } 1 .. 5);
-my @columns = qw(seen allowed refused exempt dry_run errors);
+my %n;
 
 # What the status page says now.
 sub status { return $h->client->get('/status?format=text')->body }
@@ -233,6 +246,10 @@ is(fates('_main, Location /sorry.html: 1 per 1 hour'), 'seen 2, allowed 1, refus
 
 codes(1, 3, '/h/x', 'k');
 is(news('all requests'), 'seen 3, allowed 2, refused 1', 'a limit of .htaccess');
+codes(1, 2, '/i/x', 'k');
+is(news('all requests'), 'seen 2, refused 2', 'a refusal by .htaccess, with its own document');
+is(fates('_main, Location /i: 7 per 1 hour'), 'seen 2, allowed 2', 'the limit around it');
+is(fates('_main, Location /same: 3 per 1 hour'), 'seen 2, allowed 2', 'and that of the document');
 is(fates('other limits of .htaccess files'), 'no such line',
    'which has figures of its own');
 
@@ -268,6 +285,7 @@ like($trials, qr{^  _main, Location /dry: 2 per 1 hour  \(\S+:\d+\)
     keys that would have been refused: 2 of 100
     refuses no more than 1 % of keys: 4 per 1 hour
     refuses no more than 0\.1 % of keys: not known before 1000 keys are watched
+    last request: 2027-01-15 08:00:00 UTC
 }m, 'what would have been, and a count that refuses one key of a hundred');
 like($trials, qr{^  _main, Location /tried: 1 per 1 day  .*
     requests that would have been refused: 2 of 3
@@ -298,6 +316,14 @@ like(part('Most refused keys'),
 codes(1, 7, '/a', '<b>' . "\xe2\x82\xac" x 60);
 like(part('Most refused keys'), qr/^  "<b>(?:\xe2\x82\xac){41}": 2, last/m,
      'a long key is cut where a character ends');
+# More keys than there is room for: a busy one is seen among them.
+my $key = 0;
+is_deeply($h->client->parallel(4, 3000, '/flood', sub {
+    return ('X-Key' => ++$key % 3 ? "flood$key" : 'busy');
+}), { 429 => 3000 }, 'a flood of keys');
+my ($least, $most) = part('Most refused keys') =~ /^  "busy": (\d+)(?: to (\d+))?, /;
+ok($least && $least <= 1000 && ($most // $least) >= 1000, 'a busy key among them, 1000 times');
+is(scalar(() = part('Most refused keys') =~ /^  "/mg), 50, 'fifty keys are shown');
 news('all requests');
 
 ### A graceful restart, and an edit elsewhere
@@ -311,7 +337,7 @@ like(part('Counters'), qr/^  since: 2027-01-15 08:00:00 UTC\n/, 'and since when'
 is(fates('_main, Location /a: 5 per 1 hour'), 'seen 13, allowed 10, refused 3',
    'of a limit that has moved in the file');
 is(fates('_main, Location /new: 5 per 1 hour'), '', 'a new one begins with none');
-like(part('Most refused keys'), qr/^  "k": 2/, 'the keys are kept');
+like(part('Most refused keys'), qr/^  "busy": \d+.*\n  "k": 2/, 'the keys are kept');
 like(part('Trials'), qr{Location /dry: .*\n.*: 6 of 108\n.*: 2 of 100\n}, 'and the trials');
 codes(1, 1, '/new', 'k');
 is(news('all requests'), 'seen 1, allowed 1', 'and counting goes on');
@@ -402,5 +428,28 @@ like(part('Most refused keys'), qr/^  "#[0-9a-f]{16}": 1, last /, 'now hashed');
 $h->restart;
 @client = (undef, map { $h->client($_) } 1 .. 5);
 unlike(fates('all requests'), qr/^$/, 'a restart of the children keeps them too');
+
+### Killed children
+
+my $killed = RateLimit::Httpd->start(crash_ok => 1, conf => <<'KILLED');
+RateLimitApplication "2000000 per day; 300 per day"
+<Location "/status">
+    SetHandler limiter-status
+    RateLimitEngine Off
+</Location>
+KILLED
+my $codes = $killed->client->parallel(6, 3000, '/', undef, each => sub {
+    kill KILL => ($killed->children)[0] if ++$n{answers} % 500 == 0;
+});
+my $text = $killed->client->get('/status?format=text')->body;
+my ($seen, $allowed, $refused) = $text
+    =~ /all requests\n    seen (\d+), allowed (\d+), refused (\d+),/;
+my $broken = $codes->{error} // 0;
+diag join ', ', map { "$_: $codes->{$_}" } sort keys %$codes;
+ok($allowed >= $codes->{200} && $allowed <= $codes->{200} + $broken,
+   "killed children: $allowed allowed");
+ok($refused >= $codes->{429} && $refused <= $codes->{429} + $broken,
+   "and $refused refused, but for requests that broke");
+like($text, qr/^Most refused keys\n  "127\.0\.0\.1": /m, 'the key is shown');
 
 done_testing;

@@ -24,8 +24,9 @@ struct rlx_heavy_entry_t {
     uint64_t count;
     /** When it was noted last. */
     uint64_t last_at;
-    /** Of the words; 0: they are being written, or never were. */
-    uint64_t tag;
+    /** What the words are about, and their digest; 0: they are being written,
+     *  or never were. */
+    uint64_t about;
     uint64_t digest;
     uint64_t words[WORDS];
 };
@@ -39,11 +40,19 @@ size_t rlx_heavy_bytes(void)
     return sizeof(rlx_heavy_t);
 }
 
-/** Words belong to a hash and a tag. Not against who means harm: nobody
- *  outside chooses in which order processes write. */
-static uint64_t digest_of(const uint64_t *words, uint64_t hash, uint64_t tag)
+/** What words are about: a key, and what its caller says of it. */
+static uint64_t about_of(uint64_t hash, uint64_t tag)
 {
-    uint64_t digest = hash ^ tag * UINT64_C(0xff51afd7ed558ccd);
+    uint64_t about = hash ^ (tag + 1) * UINT64_C(0xff51afd7ed558ccd);
+
+    return about ? about : 1;
+}
+
+/** Not against who means harm: nobody outside chooses in which order processes
+ *  write. */
+static uint64_t digest_of(const uint64_t *words, uint64_t hash, uint64_t about)
+{
+    uint64_t digest = hash ^ about * UINT64_C(0xc4ceb9fe1a85ec53);
 
     for (size_t i = 0; i < WORDS; i++) {
         digest = (digest ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
@@ -105,7 +114,7 @@ rlx_heavy_entry_t *rlx_heavy_note(rlx_heavy_t *heavy, uint64_t hash,
     }
     __atomic_fetch_add(&entry->count, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->last_at, (uint64_t)now, __ATOMIC_RELAXED);
-    return load(&entry->tag) == (tag ? tag : 1) && load(&entry->digest)
+    return load(&entry->about) == about_of(hash, tag) && load(&entry->digest)
            ? NULL : entry;
 }
 
@@ -135,7 +144,6 @@ void rlx_heavy_describe(rlx_heavy_entry_t *entry, uint64_t hash, uint64_t tag,
     } text;
 
     hash = hash ? hash : 1;
-    tag = tag ? tag : 1;
     memset(&text, 0, sizeof(text));
     put(text.words.key, sizeof(text.words.key), key);
     put(text.words.server, sizeof(text.words.server), server);
@@ -145,8 +153,8 @@ void rlx_heavy_describe(rlx_heavy_entry_t *entry, uint64_t hash, uint64_t tag,
     for (size_t i = 0; i < WORDS; i++) {
         store(&entry->words[i], text.pieces[i]);
     }
-    store(&entry->tag, tag);
-    store(&entry->digest, digest_of(text.pieces, hash, tag));
+    store(&entry->about, about_of(hash, tag));
+    store(&entry->digest, digest_of(text.pieces, hash, about_of(hash, tag)));
 }
 
 void rlx_heavy_forget(rlx_heavy_t *heavy)
@@ -157,7 +165,7 @@ void rlx_heavy_forget(rlx_heavy_t *heavy)
         rlx_word_t nobody = { 0, 0 };
 
         store(&entry->digest, 0);
-        store(&entry->tag, 0);
+        store(&entry->about, 0);
         rlx_word_cas(&entry->owner, &old, nobody);
         store(&entry->count, 0);
         for (size_t k = 0; k < WORDS; k++) {
@@ -172,7 +180,7 @@ static int view_of(rlx_heavy_entry_t *entry, rlx_heavy_view_t *view)
 {
     uint64_t pieces[WORDS];
     uint64_t digest = load(&entry->digest);
-    uint64_t tag = load(&entry->tag);
+    uint64_t about = load(&entry->about);
     rlx_word_t owner = rlx_word_read(&entry->owner);
 
     if (!owner.lo || !digest) {
@@ -185,7 +193,7 @@ static int view_of(rlx_heavy_entry_t *entry, rlx_heavy_view_t *view)
     view->over = owner.hi < view->count ? owner.hi : view->count;
     view->last_at = (rlx_usec_t)load(&entry->last_at);
     memcpy(&view->words, pieces, sizeof(view->words));
-    if (digest_of(pieces, owner.lo, tag) == digest) {
+    if (digest_of(pieces, owner.lo, about) == digest) {
         return 1;
     }
     /* So that whoever notes the key next writes them anew. */
@@ -194,10 +202,15 @@ static int view_of(rlx_heavy_entry_t *entry, rlx_heavy_view_t *view)
     return 0;
 }
 
+/** By what is certain: one that has just come has the number of another. */
 static int more_first(const void *a, const void *b)
 {
     const rlx_heavy_view_t *x = a, *y = b;
+    uint64_t x_least = x->count - x->over, y_least = y->count - y->over;
 
+    if (x_least != y_least) {
+        return x_least < y_least ? 1 : -1;
+    }
     return x->count < y->count ? 1 : x->count > y->count ? -1
            : strcmp(x->words.key, y->words.key);
 }

@@ -33,9 +33,9 @@
 /** Bytes of the words about a key, with the NUL; what is longer is cut where
  *  a character of UTF-8 ends. */
 #define RLX_HEAVY_KEY_ROOM    128
-#define RLX_HEAVY_SERVER_ROOM 80
+#define RLX_HEAVY_SERVER_ROOM 128
 #define RLX_HEAVY_LIMIT_ROOM  48
-#define RLX_HEAVY_NAME_ROOM   128
+#define RLX_HEAVY_NAME_ROOM   136
 
 /** All keys, in shared memory. */
 typedef struct rlx_heavy_t rlx_heavy_t;
@@ -85,7 +85,7 @@ void rlx_heavy_forget(rlx_heavy_t *heavy);
 /**
  * Read the keys.
  * @param views room for RLX_HEAVY_KEYS
- * @return how many, the most frequent first
+ * @return how many: by count - over, the most frequent first
  */
 int rlx_heavy_read(rlx_heavy_t *heavy, rlx_heavy_view_t *views);
 

@@ -33,6 +33,8 @@ typedef struct place_t {
 struct rlx_trial_table_t {
     /** Keys are watched whose hash ends in so many zeros. */
     uint64_t level;
+    /** When a request was noted last. */
+    uint64_t last_at;
     place_t places[RLX_TRIAL_KEYS];
 };
 
@@ -75,6 +77,7 @@ rlx_trial_table_t *rlx_trial_find(rlx_trials_t *trials, uint64_t name,
 static void empty(rlx_trial_table_t *trial)
 {
     __atomic_store_n(&trial->level, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&trial->last_at, 0, __ATOMIC_RELAXED);
     for (int i = 0; i < RLX_TRIAL_KEYS; i++) {
         place_t *place = &trial->places[i];
 
@@ -191,6 +194,7 @@ void rlx_trial_note(rlx_trial_table_t *trial, uint64_t hash, rlx_usec_t now,
     place_t *place = NULL;
     int is_full = 1;
 
+    __atomic_store_n(&trial->last_at, (uint64_t)now, __ATOMIC_RELAXED);
     hash = hash ? hash : 1;
     while (is_full && is_watched(hash, level)) {
         place = find(trial, hash, level, &is_full);
@@ -230,6 +234,8 @@ void rlx_trial_sum(const rlx_trial_table_t *trial, rlx_trial_sums_t *sums,
 
     memset(sums, 0, sizeof(*sums));
     sums->one_in = UINT64_C(1) << level;
+    sums->last_at = (rlx_usec_t)__atomic_load_n(&trial->last_at,
+                                                __ATOMIC_RELAXED);
     for (int i = 0; i < RLX_TRIAL_KEYS; i++) {
         const place_t *place = &trial->places[i];
         uint64_t hash = __atomic_load_n(&place->hash, __ATOMIC_ACQUIRE);

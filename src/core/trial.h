@@ -50,6 +50,8 @@ typedef struct rlx_trial_sums_t {
      *  tell, less than 100 and less than 1,000. */
     uint64_t count_1_percent;
     uint64_t count_01_percent;
+    /** When a request was noted last; 0: none was. */
+    rlx_usec_t last_at;
 } rlx_trial_sums_t;
 
 /** Bytes of all trials: zeroed memory is an empty rlx_trials_t. Aligned to 8

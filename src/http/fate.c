@@ -136,22 +136,29 @@ static void worsen(const rlx_rule_t *rule, int *holder, rlx_fate_e fate)
     }
 }
 
-void rlx_fate_note(request_rec *r, rlx_request_t *request,
-                   const rlx_rule_t *rule, rlx_fate_e fate)
+/** Make a note of what a limit has counted. */
+static void remember(request_rec *r, rlx_request_t *request,
+                     const rlx_rule_t *rule, rlx_fate_e fate)
 {
-    int *holder = find_holder(request, request->n, rule);
-    noted_t *noted;
+    noted_t *noted = apr_palloc(r->pool, sizeof(*noted));
 
-    if (holder) {
-        worsen(rule, holder, fate);
-        return;
-    }
-    noted = apr_palloc(r->pool, sizeof(*noted));
     noted->rule = rule;
     noted->fate = (int)fate;
     noted->next = request->noted;
     request->noted = noted;
     request->is_unusual = 1;
+}
+
+void rlx_fate_note(request_rec *r, rlx_request_t *request,
+                   const rlx_rule_t *rule, rlx_fate_e fate)
+{
+    int *holder = find_holder(request, request->n, rule);
+
+    if (holder) {
+        worsen(rule, holder, fate);
+        return;
+    }
+    remember(r, request, rule, fate);
     rlx_fate_add(rule, fate);
 }
 
@@ -219,12 +226,11 @@ void rlx_fate_failed(request_rec *r, rlx_request_t *request,
     }
 }
 
-void rlx_fate_forget(const rlx_decision_t *decision)
+void rlx_fate_forget(request_rec *r, rlx_request_t *request,
+                     const rlx_decision_t *decision)
 {
-    if (decision->fate != RLX_FATE_ELSEWHERE && rlx_shared_figures.stripe) {
-        rlx_tally_take_back(rlx_shared_figures.stripe,
-                            rlx_row_of(decision->rule),
-                            (unsigned int)decision->fate);
+    if (decision->fate != RLX_FATE_ELSEWHERE) {
+        remember(r, request, decision->rule, (rlx_fate_e)decision->fate);
     }
 }
 

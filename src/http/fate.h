@@ -97,9 +97,10 @@ void rlx_fate_move(const rlx_rule_t *rule, rlx_fate_e from, rlx_fate_e to);
 void rlx_fate_failed(request_rec *r, rlx_request_t *request,
                      const rlx_plan_t *plan);
 
-/** Take back what the limit of a decision has counted: it is to be looked at
- *  anew. */
-void rlx_fate_forget(const rlx_decision_t *decision);
+/** A decision is forgotten, and its limit may be looked at anew: what the limit
+ *  has counted is kept in mind without it. */
+void rlx_fate_forget(request_rec *r, rlx_request_t *request,
+                     const rlx_decision_t *decision);
 
 /** Note in the trial of a limit, if it is tried, what a request takes of it.
  *  @param dir  may be NULL

@@ -92,6 +92,7 @@ int rlx_figures_trial(const rlx_rule_t *rule, rlx_trial_t *trial)
     trial->sample = sums.watched;
     trial->count_1_percent = sums.count_1_percent;
     trial->count_01_percent = sums.count_01_percent;
+    trial->last_at = sums.last_at;
     return 1;
 }
 

@@ -50,6 +50,8 @@ typedef struct rlx_trial_t {
      *  than 1,000. */
     apr_uint64_t count_1_percent;
     apr_uint64_t count_01_percent;
+    /** When a request was tried last, wall clock. */
+    rlx_usec_t last_at;
 } rlx_trial_t;
 
 /** A key that was often refused. */
@@ -88,7 +90,8 @@ void rlx_figures_of_others(rlx_fates_t *fates);
  *  @return 0 if nothing is */
 int rlx_figures_trial(const rlx_rule_t *rule, rlx_trial_t *trial);
 
-/** The keys that were refused most, the most first: rlx_refused_key_t. */
+/** The keys that were refused most, by refused - over the most first:
+ *  rlx_refused_key_t. */
 apr_array_header_t *rlx_figures_top_refused(apr_pool_t *p);
 
 #endif /* RLX_HTTP_FIGURES_H */

@@ -418,7 +418,7 @@ int rlx_htaccess_alone_refused(const rlx_request_t *request)
 }
 
 /** Forget what was asked, not charged, and might be asked again. */
-static void forget(rlx_request_t *request)
+static void forget(request_rec *r, rlx_request_t *request)
 {
     int n = 0;
 
@@ -427,7 +427,7 @@ static void forget(rlx_request_t *request)
 
         if (!decision->verdict.charged && !decision->is_pending
             && !is_added(request, decision)) {
-            rlx_fate_forget(decision);
+            rlx_fate_forget(r, request, decision);
             continue;
         }
         if (request->breached == decision) {
@@ -448,7 +448,7 @@ int rlx_htaccess_goes_on(request_rec *r, rlx_request_t *request,
     if (!request->breached || !is_added(request, request->breached)) {
         return 0;
     }
-    forget(request);
+    forget(r, request);
     kept = apr_palloc(r->pool, sizeof(*kept) * (apr_size_t)(plan->n + 1));
     for (int i = 0; i < plan->n; i++) {
         if (!rlx_htaccess_is_added(dir, plan->holdings[i].declared_in)) {

@@ -189,26 +189,30 @@ static void find_rows(rlx_tally_t *tally, const rows_t *rows)
 }
 
 /** Make a tally that the limits fit in, and carry over what there was.
- *  Children of the old generation count on in the old one, in vain. */
+ *  Children of the old generation count on in the old one, in vain. Without
+ *  memory for it the old one stays, and some limits share a row. */
 static void make_tally(retained_t *kept, server_rec *s, const rows_t *rows)
 {
     apr_uint32_t names = 2 * (apr_uint32_t)rows->names->nelts
                          + RLX_ROWS_HTACCESS;
-    rlx_tally_t *old = kept->tally;
-    apr_shm_t *old_shm = kept->tally_shm;
-    void *block = get_memory(s, rlx_tally_bytes(names), &kept->tally_shm);
+    rlx_tally_t *tally;
+    apr_shm_t *shm;
+    void *block = get_memory(s, rlx_tally_bytes(names), &shm);
 
-    kept->tally = block ? rlx_tally_format(block, names) : NULL;
-    if (kept->tally && old) {
-        find_rows(kept->tally, rows);
-        rlx_tally_carry(kept->tally, old);
+    if (!block) {
+        return;
     }
-    else if (kept->tally) {
+    tally = rlx_tally_format(block, names);
+    if (kept->tally) {
+        find_rows(tally, rows);
+        rlx_tally_carry(tally, kept->tally);
+        apr_shm_destroy(kept->tally_shm);
+    }
+    else {
         kept->since = apr_time_now();
     }
-    if (old_shm) {
-        apr_shm_destroy(old_shm);
-    }
+    kept->tally = tally;
+    kept->tally_shm = shm;
 }
 
 static void open_tally(retained_t *kept, server_rec *s, const rows_t *rows)

@@ -59,12 +59,17 @@ static apr_array_header_t *find_stores(apr_pool_t *p)
     return stores;
 }
 
-/** Not 0 if a storage answers as far as is known: nothing is sent to it. */
-static int is_up(const rlx_store_t *store)
+/** Not 0 if a storage answers. One that is known not to is not asked. */
+static int is_up(request_rec *r, const rlx_store_t *store)
 {
     rlx_usec_t now = apr_time_now();
+    rlx_storage_figures_t figures;
 
-    return rlx_store_retry_at(store, now) <= now;
+    memset(&figures, 0, sizeof(figures));
+    return rlx_store_retry_at(store, now) <= now
+           && store->provider->figures(store->instance, now, &figures,
+                                       r->pool) == APR_SUCCESS
+           && figures.healthy;
 }
 
 static void write_lines(request_rec *r, const rlx_fates_t *fates,
@@ -77,7 +82,7 @@ static void write_lines(request_rec *r, const rlx_fates_t *fates,
                    number_of(fates, i));
     }
     for (int i = 0; i < stores->nelts; i++) {
-        down += !is_up(APR_ARRAY_IDX(stores, i, rlx_store_t *));
+        down += !is_up(r, APR_ARRAY_IDX(stores, i, rlx_store_t *));
     }
     ap_rprintf(r, "RateLimitStorages: %d\nRateLimitStoragesDown: %d\n",
                stores->nelts, down);
@@ -97,7 +102,7 @@ static void write_section(request_rec *r, const rlx_fates_t *fates,
 
         ap_rprintf(r, "<dt>Storage %s: %s</dt>\n",
                    ap_escape_html(r->pool, store->shown_uri),
-                   is_up(store) ? "answers" : "does not answer");
+                   is_up(r, store) ? "answers" : "does not answer");
     }
     ap_rputs("</dl>\n", r);
 }

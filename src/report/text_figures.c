@@ -220,6 +220,9 @@ static void tell_trial(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     rlx_out_put(out, "\n");
     put_count(out, view, "1", trial.count_1_percent, 100);
     put_count(out, view, "0.1", trial.count_01_percent, 1000);
+    rlx_out_put(out, "    last request: ");
+    put_time(out, trial.last_at);
+    rlx_out_put(out, "\n");
 }
 
 /*
@@ -230,10 +233,9 @@ static void render_key(rlx_out_t *out, const rlx_refused_key_t *key)
 {
     rlx_out_put(out, "  \"");
     rlx_out_text(out, key->key);
-    rlx_out_print(out, "\": %" APR_UINT64_T_FMT, key->refused);
+    rlx_out_print(out, "\": %" APR_UINT64_T_FMT, key->refused - key->over);
     if (key->over) {
-        rlx_out_print(out, " (%" APR_UINT64_T_FMT " at least)",
-                      key->refused - key->over);
+        rlx_out_print(out, " to %" APR_UINT64_T_FMT, key->refused);
     }
     rlx_out_put(out, ", last ");
     put_time(out, key->last_at);

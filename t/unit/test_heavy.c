@@ -37,13 +37,13 @@ static uint64_t hash_of(uint64_t i)
 /** Note key i as the module does; its words say who it is. */
 static void note(rlx_heavy_t *heavy, uint64_t i, rlx_usec_t now)
 {
-    rlx_heavy_entry_t *entry = rlx_heavy_note(heavy, hash_of(i), i, now);
+    rlx_heavy_entry_t *entry = rlx_heavy_note(heavy, hash_of(i), 7, now);
     char key[32], server[32];
 
     if (entry) {
         snprintf(key, sizeof(key), "key%d", (int)i);
         snprintf(server, sizeof(server), "server%d", (int)i);
-        rlx_heavy_describe(entry, hash_of(i), i, key, server, "1 per 1 hour",
+        rlx_heavy_describe(entry, hash_of(i), 7, key, server, "1 per 1 hour",
                            i % 2 ? "odd" : NULL);
     }
 }
@@ -147,6 +147,13 @@ static void test_death(void)
     is_int(rlx_heavy_read(heavy, views), 0, "unfinished ones neither");
     note(heavy, 1, NOON);
     is_int(rlx_heavy_read(heavy, views), 1, "whoever comes next writes them");
+    /* He had taken the place of another, whose words are still there. */
+    entry->owner.lo = 1;
+    is_int(rlx_heavy_read(heavy, views), 0, "another's words neither");
+    rlx_heavy_forget(heavy);
+    is_int(rlx_heavy_read(heavy, views), 0, "forgotten");
+    note(heavy, 1, NOON);
+    is_int(rlx_heavy_read(heavy, views), 1, "and there again");
     free(heavy);
 }
 

@@ -88,6 +88,7 @@ static void test_windows(void)
     is_int((int64_t)sums.count_1_percent, 4, "the highest but one of 5, 4, 1");
     is_int(sums.refused, 1, "one would have been refused");
     is_int((int64_t)sums.count_01_percent, 0, "too few for 0.1 %");
+    is_int(sums.last_at - NOON, 0, "the last request");
     rlx_trial_note(trial, hash_of(1), NOON + MINUTE, MINUTE, UINT32_MAX, 0);
     rlx_trial_note(trial, hash_of(1), NOON + MINUTE, MINUTE, UINT32_MAX, 0);
     sums = sums_of(trial);
