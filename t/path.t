@@ -66,6 +66,12 @@ RateLimitMeta "50/day"
     RateLimit "3/day"
     RateLimit "4/day" phase=early
 </Location>
+<Location "/own">
+    RateLimit "6/hour" meta="2/day" override_defaults=off
+</Location>
+<Location "/own/exempt">
+    RateLimitExempt meta
+</Location>
 Redirect "/old" "/new"
 SetEnvIf Request_URI "^/who/env" PLAN=7/minute
 END
@@ -213,6 +219,12 @@ like(notes('/x&method=TRACE'), qr/httpd answers TRACE itself/, 'and it is said w
 like(notes('/x&method=a%20b'), qr/no method/, 'what is no method');
 is_deeply(holds('/x&method=FOO'), [ $meta, $app, $default ], 'any method');
 
+is_deeply(holds('/own'), [ $meta, '2 per 1 day: meta of the limit at line 53', $app,
+                           $default, '6 per 1 hour: own' ], 'meta limits of a limit');
+is_deeply(not_so('/own/exempt'), [ map {
+    "$_ per 1 day: exempt by RateLimitExempt meta of Location /own/exempt (line 56)"
+} 50, 2 ], 'and none');
+
 ### Expressions: as they come out for the look-up
 
 my $keyless = ', but its key is empty for this look-up, which would skip it';
@@ -273,7 +285,7 @@ END
 is_deeply(holds('/r/b.html'), [ $meta, $app, '3 per 1 minute: added by /r/.htaccess', $default,
                                 '50 per 1 minute: at /d/e.html: own' ], '.htaccess and a rewrite');
 $httpd->write('w/.htaccess', qq(RateLimit "3/minute"\nRateLimit "oops"\n));
-like(page('/w/a.html'), qr{^  answer: 500 .*/w/\.htaccess.*"oops" is not a limit}ms, 'a wrong .htaccess');
+like(page('/w/a.html'), qr{^  answer: 500 .*/w/\.htaccess.*"oops" is not a limit.* \(/w/\.htaccess:2\)$}ms, 'a wrong .htaccess');
 $httpd->write('n/.htaccess', qq(RateLimit "3/minute"\nRateLimitExempt\n));
 like(notes('/n/a.html'), qr{/n/\.htaccess: RateLimitExempt \(line 2\): not allowed}, 'one that is not allowed');
 is_deeply(holds('/n/a.html'), [], 'no limit then');
@@ -287,9 +299,11 @@ for my $name ($v, 'v.example', 'V.EXAMPLE', 'x.v.example') {
 like((limits("/x&server=$v"))[1], qr/^100 per 1 hour: replaced: \Q$v\E has its own \(.*:\d+\)$/,
      'what its own replace');
 is_deeply(holds("/a&server=$v"), [ $meta, $app, '3 per 1 day: default' ], 'it is asked by its name');
+is_deeply(holds('/a&server=v.example'), [ $meta, $app, '3 per 1 day: default' ], 'or as one asks');
+is_deeply(holds('/a&server=x.v.example'), [], 'which may make a difference');
 like(page('/x&server=nope'), qr/^  answer: 404 .*there are: _main, \Q$v\E/ms, 'one that is not there');
 
-### It charges nothing, and logs nothing
+### It charges nothing
 
 my $mark = $httpd->mark;
 $httpd->client->get('/parent/child');
@@ -304,6 +318,23 @@ is($httpd->client->get('/parent/child')->code, 404, 'one of two is left');
 $httpd->advance(1);
 is($httpd->client->get('/parent/child')->code, 429, 'and none more');
 like(page('/parent/child'), qr/2 per 1 minute.*\n    why: inherited/, 'a look-up is not refused');
-unlike($httpd->error_log($mark), qr/oops|client denied/, 'nothing is logged');
+unlike($httpd->error_log($mark), qr/RLX0001.*\n.*RLX0001/, 'nothing else was refused');
+
+### A storage that does not answer
+
+my $down = RateLimit::Httpd->start(children => 1, conf => <<'END');
+RateLimitStorage redis://127.0.0.1:1
+RateLimitDefault "5/minute"
+RateLimitFallback "3/minute"
+<Location "/status">
+    SetHandler limiter-status
+    RateLimitEngine Off
+</Location>
+END
+$down->client->get('/');
+my $said = $down->client->get('/status?path=/x')->body;
+like($said, qr/^  3 per 1 minute, .*\n    why: in place of all others while the storage cannot answer$/m,
+     'RateLimitFallback');
+like($said, qr/the storage does not answer at present.*RateLimitFallback$/m, 'and now is such a time');
 
 done_testing();

@@ -31,6 +31,8 @@ typedef struct asking_t {
     /** As in rlx_why_t; and the method that the path is looked up by. */
     int method;
     const char *visit_method;
+    /** As in rlx_visit_t. */
+    const char *host;
     /** rlx_path_limit_t that hold: meta limits, those of phase=early, the
      *  others; and those that do not hold. */
     apr_array_header_t *meta;
@@ -259,6 +261,18 @@ static void ask_filters(asking_t *asking)
     }
 }
 
+/** Limits are what they are, but not if nobody can count. */
+static void ask_storage(asking_t *asking, const rlx_server_t *sv)
+{
+    rlx_usec_t now = apr_time_now();
+
+    if (rlx_store_retry_at(sv->store, now) > now) {
+        note(asking, "the storage does not answer at present: requests get "
+             "what RateLimitStorageFailure says%s", sv->local && sv->fallback
+             ? ", which are the limits of RateLimitFallback" : "");
+    }
+}
+
 /** What is said once, of the path itself. */
 static void describe(asking_t *asking, const rlx_why_t *why)
 {
@@ -274,6 +288,7 @@ static void describe(asking_t *asking, const rlx_why_t *why)
     view->engine = rlx_view_engine(why->dir);
     view->endpoint = *name ? name : endpoint ? endpoint->name : "-";
     view->key = why->dir && why->dir->key ? why->dir->key->text : NULL;
+    ask_storage(asking, why->sv);
 }
 
 /** Not 0 if a request is looked at before access control. */
@@ -379,7 +394,7 @@ static void explain_answer(asking_t *asking, const rlx_visit_t *visit)
         note(asking, "%s, but for those with phase=early", reason);
     }
     if (visit->lookup.said) {
-        note(asking, "the error log would say: %s", visit->lookup.said);
+        note(asking, "the error log says: %s", visit->lookup.said);
     }
     asking->blocked = blocked ? blocked : asking->blocked;
     explain(asking, visit->r);
@@ -460,7 +475,7 @@ static void describe_end(asking_t *asking, const rlx_visit_t *visit)
 static const char *walk(asking_t *asking, server_rec *server, const char *uri)
 {
     rlx_visit_t visit = { .server = server, .method = asking->visit_method,
-                          .uri = uri, .decide = decide, .baton = asking };
+                          .uri = uri, .host = asking->host, .decide = decide, .baton = asking };
     const char *next;
 
     rlx_visit(asking->r, &visit);
@@ -555,7 +570,8 @@ static int take_method(asking_t *asking, const char *method)
  *  @return NULL: there is none such */
 static server_rec *take_server(asking_t *asking, const char *name)
 {
-    server_rec *server = name && *name ? rlx_visit_server(asking->r, name)
+    server_rec *server = name && *name ? rlx_visit_server(asking->r, name,
+                                                        &asking->host)
                                        : asking->r->server;
     apr_array_header_t *names = apr_array_make(asking->p, 4, sizeof(char *));
 

@@ -19,6 +19,7 @@
 #include "http_vhost.h"
 
 #include "http/htaccess.h"
+#include "report/wrong.h"
 
 /*
  * Servers
@@ -71,12 +72,14 @@ static server_rec *find_host(const char *host, apr_port_t port)
            ? ap_server_conf : NULL;
 }
 
-server_rec *rlx_visit_server(const request_rec *r, const char *name)
+server_rec *rlx_visit_server(const request_rec *r, const char *name,
+                             const char **host_name)
 {
     char *host, *scope;
     apr_port_t port;
     server_rec *found;
 
+    *host_name = NULL;
     for (server_rec *s = ap_server_conf; s; s = s->next) {
         if (!strcmp(rlx_server_of(s)->name, name)) {
             return s;
@@ -88,12 +91,17 @@ server_rec *rlx_visit_server(const request_rec *r, const char *name)
     }
     /* Of several ports, rather the one that the page is asked at. */
     found = port ? NULL : find_host(host, r->connection->local_addr->port);
-    return found ? found : find_host(host, port);
+    found = found ? found : find_host(host, port);
+    *host_name = found ? name : NULL;
+    return found;
 }
 
 /*
  * Visits
  */
+
+/** Errors are to be heard, whatever LogLevel says. */
+static const struct ap_logconf errors = { NULL, APLOG_ERR };
 
 /** What mod_setenvif does before a request is processed, which is not done for
  *  this one; NULL: the module is not there. Many conditions ask for it. */
@@ -112,8 +120,8 @@ static ap_HOOK_post_read_request_t *find_setenvif(void)
     return NULL;
 }
 
-/** A server whose log is nowhere: that a visit is denied something is no
- *  event, and a jail may read along. What is said is heard all the same. */
+/** A server whose log is nowhere: what is said is heard all the same. Not for
+ *  more than merging: some modules know their server by its address. */
 static server_rec *without_log(apr_pool_t *p, const server_rec *server)
 {
     server_rec *copy = apr_pmemdup(p, server, sizeof(*server));
@@ -126,33 +134,42 @@ static server_rec *without_log(apr_pool_t *p, const server_rec *server)
     return copy;
 }
 
-/** The request for the page in a pool of its own, and with a server's own
- *  name. */
-static request_rec *make_before(request_rec *r, const server_rec *server)
+/** The name of a server in Host. */
+static const char *host_of(const request_rec *r, const server_rec *server)
+{
+    apr_port_t port = server->port ? server->port
+                      : r->connection->local_addr->port;
+
+    return !server->server_hostname ? r->hostname
+           : port == ap_run_default_port(r) ? server->server_hostname
+           : apr_psprintf(r->pool, "%s:%d", server->server_hostname, port);
+}
+
+/** The request for the page in a pool of its own, as if it had been for a
+ *  server.
+ *  @param host as in rlx_visit_t */
+static request_rec *make_before(request_rec *r, const server_rec *server,
+                                const char *host)
 {
     apr_pool_t *p;
     request_rec *before;
-    apr_port_t port = server->port ? server->port
-                      : r->connection->local_addr->port;
 
     apr_pool_create(&p, r->pool);
     apr_pool_tag(p, "rlx_visit");
     before = apr_pmemdup(p, r, sizeof(*r));
     before->pool = p;
-    before->server = without_log(p, server);
+    before->server = (server_rec *)server;
     before->headers_in = apr_table_copy(p, r->headers_in);
     apr_table_unset(before->headers_in, "Content-Type");
     apr_table_unset(before->headers_in, "Content-Length");
-    if (server == r->server) {
-        return before;
+    if (server != r->server) {
+        /* What was read of files was read with the other's settings. */
+        before->htaccess = NULL;
+        host = host ? host : host_of(r, server);
     }
-    /* What was read of files was read with the other's settings. */
-    before->htaccess = NULL;
-    if (server->server_hostname) {
-        before->hostname = server->server_hostname;
-        apr_table_setn(before->headers_in, "Host",
-                       port == ap_run_default_port(r) ? before->hostname
-                       : apr_psprintf(p, "%s:%d", before->hostname, port));
+    if (host) {
+        apr_table_set(before->headers_in, "Host", host);
+        before->hostname = apr_pstrmemdup(p, host, strcspn(host, ":"));
     }
     return before;
 }
@@ -162,7 +179,6 @@ static request_rec *make_before(request_rec *r, const server_rec *server)
 static request_rec *make_request(request_rec *before, const char *method,
                                  const char *uri)
 {
-    static const struct ap_logconf quiet = { NULL, APLOG_ERR };
     apr_pool_t *p = before->pool;
     request_rec *r = apr_pcalloc(p, sizeof(*r));
 
@@ -170,7 +186,7 @@ static request_rec *make_request(request_rec *before, const char *method,
     r->prev = before;
     r->connection = before->connection;
     r->server = before->server;
-    r->log = &quiet;
+    r->log = &errors;
     r->per_dir_config = before->server->lookup_defaults;
     r->request_config = ap_create_request_config(p);
     r->method = method;
@@ -206,6 +222,14 @@ static request_rec *make_request(request_rec *before, const char *method,
     return r;
 }
 
+/** Walk down to a request's directory, and hear what is said.
+ *  @return OK, or the status that httpd gives */
+static int walk(request_rec *r)
+{
+    r->server = without_log(r->pool, r->server);
+    return ap_directory_walk(r);
+}
+
 /** Not 0 if httpd came past merging before it gave another answer. The walk to
  *  the directory is gone once more, since nothing tells how it ended. */
 static int was_walked(const request_rec *r)
@@ -222,8 +246,29 @@ static int was_walked(const request_rec *r)
     }
     again.request_config = ap_create_request_config(r->pool);
     again.per_dir_config = r->server->lookup_defaults;
+    again.htaccess = NULL;
     ap_run_create_request(&again);
-    return ap_directory_walk(&again) == OK;
+    return walk(&again) == OK;
+}
+
+/** Add the line to what was said of a file. */
+static void find_line(request_rec *r, rlx_lookup_t *lookup)
+{
+    const char *place = lookup->said ? rlx_wrong_place(r, lookup->said) : NULL;
+
+    if (place) {
+        lookup->said = apr_pstrcat(r->pool, lookup->said, " (", place, ")",
+                                   NULL);
+    }
+}
+
+/** How far a visit came, and why no further. */
+static void look_back(request_rec *r, rlx_visit_t *visit)
+{
+    visit->is_walked = visit->is_reached || !visit->status || was_walked(r);
+    if (visit->status == HTTP_INTERNAL_SERVER_ERROR) {
+        find_line(r, &visit->lookup);
+    }
 }
 
 static void reach(rlx_lookup_t *lookup, request_rec *r)
@@ -236,7 +281,7 @@ static void reach(rlx_lookup_t *lookup, request_rec *r)
 
 void rlx_visit(request_rec *r, rlx_visit_t *visit)
 {
-    request_rec *made = make_request(make_before(r, visit->server),
+    request_rec *made = make_request(make_before(r, visit->server, visit->host),
                                      visit->method, visit->uri);
     ap_HOOK_post_read_request_t *setenvif = find_setenvif();
 
@@ -250,14 +295,13 @@ void rlx_visit(request_rec *r, rlx_visit_t *visit)
     }
     visit->status = made->status == HTTP_OK ? ap_process_request_internal(made)
                                             : made->status;
-    visit->is_walked = visit->is_reached || !visit->status
-                       || was_walked(made);
+    look_back(made, visit);
 }
 
 request_rec *rlx_visit_directory(request_rec *r, server_rec *server,
                                  const char *directory, rlx_lookup_t *lookup)
 {
-    request_rec *made = make_request(make_before(r, server), "GET", "/");
+    request_rec *made = make_request(make_before(r, server, NULL), "GET", "/");
     int status;
 
     /* Any name will do: <Files> are not looked at. */
@@ -265,7 +309,10 @@ request_rec *rlx_visit_directory(request_rec *r, server_rec *server,
     made->canonical_filename = made->filename;
     made->htaccess = NULL;
     rlx_lookup_begin(made, lookup);
-    status = ap_directory_walk(made);
+    status = walk(made);
+    if (status == HTTP_INTERNAL_SERVER_ERROR) {
+        find_line(made, lookup);
+    }
     if (status == OK) {
         status = rlx_htaccess_check(made);
     }

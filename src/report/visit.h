@@ -20,6 +20,9 @@ typedef struct rlx_visit_t {
     server_rec *server;
     const char *method;
     const char *uri;
+    /** The name in Host; NULL: the server's own, or where that is the one that
+     *  the page is asked of, as there. */
+    const char *host;
     /** Called where a client's request would be decided; see lookup.h. */
     void (*decide)(struct rlx_visit_t *visit, request_rec *r);
     void *baton;
@@ -35,7 +38,8 @@ typedef struct rlx_visit_t {
 
 /**
  * Make a visit. What is in force for the request for the page, such as who
- * asks, is for the visit too. Nothing is logged, counted or charged.
+ * asks, is for the visit too. Nothing is counted or charged; what httpd logs as
+ * an error for such a request is logged.
  * @param r the request for the page
  */
 void rlx_visit(request_rec *r, rlx_visit_t *visit);
@@ -53,7 +57,9 @@ request_rec *rlx_visit_directory(request_rec *r, server_rec *server,
                                  rlx_lookup_t *lookup);
 
 /** Find a server by its name in the tree, or by a host name, with or without
- *  a port, that it is asked by. NULL if there is none. */
-server_rec *rlx_visit_server(const request_rec *r, const char *name);
+ *  a port, that it is asked by. NULL if there is none.
+ *  @param host_name where that host name goes, for Host; NULL in the first case */
+server_rec *rlx_visit_server(const request_rec *r, const char *name,
+                             const char **host_name);
 
 #endif /* RLX_REPORT_VISIT_H */

@@ -213,19 +213,31 @@ static void tell_replaced(const walk_t *walk, const apr_array_header_t *mine,
     }
 }
 
+/** The meta limits that belong to limits that hold. */
+static void tell_own_meta(const walk_t *walk, const char *exempt)
+{
+    const rlx_plan_t *plan = &walk->why->plan;
+
+    for (int i = 0; i < plan->n; i++) {
+        tell_list(walk, &walk->why->meta, plan->holdings[i].rule->options->meta,
+                  plan->holdings[i].declared_in, exempt);
+    }
+}
+
 static void visit_server(const walk_t *walk)
 {
     const rlx_why_t *why = walk->why;
     const rlx_server_t *sv = why->sv;
     const rlx_server_t *base = rlx_server_of(ap_server_conf);
     const char *exempt = exempt_by(walk, RLX_EXEMPT_DEFAULT, "default");
+    const char *exempt_meta = exempt_by(walk, RLX_EXEMPT_META, "meta");
 
     tell_list(walk, &why->plan, sv->defaults, NULL,
               walk->defaults ? walk->defaults : exempt);
     tell_list(walk, &why->plan, sv->application, NULL,
               exempt_by(walk, RLX_EXEMPT_APPLICATION, "application"));
-    tell_list(walk, &why->meta, sv->meta, NULL,
-              exempt_by(walk, RLX_EXEMPT_META, "meta"));
+    tell_list(walk, &why->meta, sv->meta, NULL, exempt_meta);
+    tell_own_meta(walk, exempt_meta);
     tell_list(walk, &why->meta, sv->fallback, NULL,
               sv->local ? "in place of all others while the storage cannot "
                           "answer"
