@@ -340,6 +340,48 @@ static int is_unlimited(const apr_array_header_t *trees)
     return 1;
 }
 
+/** Figures of limits that are in no tree. */
+static void put_others(rlx_page_t *page, const char *whose,
+                       const rlx_fates_t *fates)
+{
+    if (!fates->seen) {
+        return;
+    }
+    rlx_page_print(page, "<p class=\"more\">%s: looked at for ", whose);
+    rlx_page_number(page, fates->seen);
+    rlx_page_put(page, fates->seen == 1 ? " request, " : " requests, ");
+    rlx_page_number(page, fates->refused);
+    rlx_page_put(page, " refused.</p>\n");
+}
+
+/** What is to be said behind the trees. */
+static void put_rest(rlx_page_t *page)
+{
+    rlx_fates_t fates;
+
+    if (page->snapshot->htaccess_left_out) {
+        rlx_page_print(page, "<p class=\"more\">About %d more .htaccess files "
+                       "were seen that there is no room for.</p>\n",
+                       page->snapshot->htaccess_left_out);
+    }
+    rlx_figures_of_modules(&fates);
+    put_others(page, "Limits of other modules", &fates);
+    rlx_figures_of_others(&fates);
+    put_others(page, "Limits of .htaccess files without figures of their own",
+               &fates);
+}
+
+/** The heading, with buttons for the script. */
+static void put_heading(rlx_page_t *page)
+{
+    rlx_page_put(page, "<section id=\"limits\" aria-labelledby=\"h-lim\">\n"
+                 "<div class=\"head\"><h2 id=\"h-lim\">Limits</h2>"
+                 "<span class=\"fold\" hidden=\"hidden\">"
+                 "<button type=\"button\" data-fold=\"open\">Unfold all"
+                 "</button> <button type=\"button\" data-fold=\"\">Fold all"
+                 "</button></span></div>\n");
+}
+
 void rlx_page_tree(rlx_page_t *page)
 {
     const apr_array_header_t *trees = page->snapshot->trees;
@@ -355,12 +397,7 @@ void rlx_page_tree(rlx_page_t *page)
             page->room -= tree->all->nelts;
         }
     }
-    rlx_page_put(page, "<section id=\"limits\" aria-labelledby=\"h-lim\">\n"
-                 "<div class=\"head\"><h2 id=\"h-lim\">Limits</h2>"
-                 "<span class=\"fold\" hidden=\"hidden\">"
-                 "<button type=\"button\" data-fold=\"open\">Unfold all"
-                 "</button> <button type=\"button\" data-fold=\"\">Fold all"
-                 "</button></span></div>\n");
+    put_heading(page);
     if (is_unlimited(trees)) {
         rlx_page_put(page, "<p class=\"empty\">No limit is configured. "
                      "<code>RateLimitDefault \"100 per minute\"</code> in the "
@@ -372,10 +409,6 @@ void rlx_page_tree(rlx_page_t *page)
         put_server(page, tree, i, is_small || trees->nelts == 1
                                   || has_asked_for(page, tree));
     }
-    if (page->snapshot->htaccess_left_out) {
-        rlx_page_print(page, "<p class=\"more\">About %d more .htaccess files "
-                       "were seen that there is no room for.</p>\n",
-                       page->snapshot->htaccess_left_out);
-    }
+    put_rest(page);
     rlx_page_put(page, "</section>\n");
 }
