@@ -208,11 +208,16 @@ void rlx_page_refusing(rlx_page_t *page)
 
 /* --- trials ------------------------------------------------------------- */
 
-static void put_count(rlx_page_t *page, const char *label, apr_uint64_t count)
+/** "44 per 1 minute": the limit that it would be. */
+static void put_count(rlx_page_t *page, const rlx_limit_view_t *view,
+                      const char *label, apr_uint64_t count)
 {
+    const char *window = view->is_dynamic ? NULL : strchr(view->limit, ' ');
+
     rlx_page_print(page, "</td><td class=\"n\" data-label=\"%s\">", label);
     if (count) {
         rlx_page_number(page, count);
+        rlx_page_text(page, window);
     }
     else {
         rlx_page_put(page, "<span class=\"muted\">too few keys</span>");
@@ -234,14 +239,14 @@ static void put_trials_head(rlx_page_t *page)
     rlx_page_put(page, "<section id=\"trials\" aria-labelledby=\"h-try\">\n"
                  "<h2 id=\"h-try\">Trials</h2>\n"
                  "<p class=\"lead\">What limits that refuse nobody yet would "
-                 "have done. The last two columns are the lowest counts that "
+                 "have done. The last two columns are the lowest limits that "
                  "would have refused no more than that part of the keys.</p>\n"
                  "<div class=\"card\"><table>\n<thead><tr>"
                  "<th scope=\"col\">Limit</th><th scope=\"col\">Where</th>"
                  "<th scope=\"col\" class=\"n\">Requests it would refuse</th>"
                  "<th scope=\"col\" class=\"n\">Keys it would refuse</th>"
-                 "<th scope=\"col\" class=\"n\">Count for 1&#160;%</th>"
-                 "<th scope=\"col\" class=\"n\">Count for 0.1&#160;%</th>"
+                 "<th scope=\"col\" class=\"n\">Limit for 1&#160;%</th>"
+                 "<th scope=\"col\" class=\"n\">Limit for 0.1&#160;%</th>"
                  "</tr></thead>\n<tbody>\n");
 }
 
@@ -264,8 +269,8 @@ static void put_trial(rlx_page_t *page, const rlx_limit_view_t *view,
     rlx_page_put(page, " <span class=\"muted\">(");
     rlx_page_percent(page, trial->keys_refused, trial->keys);
     rlx_page_put(page, ")</span>");
-    put_count(page, "Count for 1 %", trial->count_1_percent);
-    put_count(page, "Count for 0.1 %", trial->count_01_percent);
+    put_count(page, view, "Limit for 1 %", trial->count_1_percent);
+    put_count(page, view, "Limit for 0.1 %", trial->count_01_percent);
     rlx_page_put(page, "</td>");
 }
 

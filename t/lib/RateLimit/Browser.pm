@@ -85,7 +85,13 @@ sub count {
 
 ### A person's hands
 
-sub click { my ($self, $css) = @_; return $self->_at($css, click => {}) }
+# As a person would, who scrolls until nothing is in front of it.
+sub click {
+    my ($self, $css) = @_;
+    $self->run('var e = document.querySelector(arguments[0]);'
+               . 'if (e) e.scrollIntoView({ block: "center", behavior: "instant" })', $css);
+    return $self->_at($css, click => {});
+}
 
 # Writes over what is in a field.
 sub type {
