@@ -58,7 +58,8 @@ cat >"$root/htdocs/index.html" <<'END'
 <!DOCTYPE html>
 <title>mod_ratelimit_ext</title>
 <p>Try <a href="/slow">/slow</a>, <a href="/medium">/medium</a>,
-<a href="/fast">/fast</a> and <a href="/ping">/ping</a>, more than once.
+<a href="/fast">/fast</a> and <a href="/ping">/ping</a>, more than once, and
+look at <a href="/limiter-status">/limiter-status</a>.
 END
 cp conf.d/quickstart.conf "$root/"
 
@@ -73,7 +74,7 @@ load() {
     for mpm in event worker prefork; do
         [ -e "$libexec/mod_mpm_$mpm.so" ] && load "mpm_$mpm" && break
     done
-    load unixd authn_core authz_core dir mime log_config
+    load unixd authn_core authz_core authz_host dir mime log_config
     cat <<END
 LoadModule ratelimit_ext_module "$here/.libs/mod_ratelimit_ext.so"
 ServerRoot "$root"
@@ -146,6 +147,9 @@ $(printf '%*s' $((${#url} + 20)) '')within the same second gets 429
   curl -i $url/ping     exempt: always 200, and no X-RateLimit fields
   for i in {1..51}; do curl -so /dev/null -w '%{http_code} ' $url/fast; done
 $(printf '%*s' $((${#url} + 20)) '')fifty times 200, then 429
+
+Who is refused, and what holds where and why, in a browser:
+$url/limiter-status
 
 Ctrl-C stops it.
 END

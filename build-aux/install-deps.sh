@@ -34,6 +34,8 @@ libhiredis-dev       hiredis-devel      [ -e /usr/include/hiredis/hiredis.h ]
 redis-server         redis              have redis-server
 prometheus           golang-github-prometheus  have prometheus && have promtool
 fail2ban             fail2ban-server    have fail2ban-regex
+chromium             chromium           have chromium || have chromium-browser
+chromium-driver      chromedriver       have chromedriver
 '
 have() { command -v "$1" >/dev/null 2>&1; }
 # Another python3 in the PATH need not have what is installed here.

@@ -22,6 +22,8 @@ while (my $line = <$out>) {
 }
 like($said, qr{curl -i http://127\.0\.0\.1:$port/slow }, 'it says what to try');
 
+like($said, qr{^http://127\.0\.0\.1:$port/limiter-status$}m, 'and where to look');
+
 my $c = RateLimit::Client->new(port => $port);
 my $r = $c->get('/slow');
 is($r->code, 200, '/slow: once a day');
@@ -53,6 +55,10 @@ is_deeply($c->parallel(2, 60, '/ping'), { 200 => 60 }, '/ping: exempt');
 $r = $c->get('/ping');
 is($r->body, "PONG\n", 'with its answer');
 is($r->header('X-RateLimit-Limit'), undef, 'and no limit to speak of');
+
+$r = $c->get('/limiter-status', Accept => 'text/html');
+is($r->code, 200, 'the page is there');
+like($r->body, qr/<title>Rate limits of localhost/, 'for a browser');
 
 kill TERM => $pid;
 { local $/; $said .= <$out> // ''; }

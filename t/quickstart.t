@@ -84,4 +84,13 @@ is(codes(4, $hour, 2, '/medium'), '1x200 1x429', 'the next hour');
 is(codes(5, 0, 260, '/ping'), '260x200', 'ping always answers');
 is($last->body, 'PONG', 'PONG');
 is(fields(), '- - 0 -', 'without fields');
+
+### limiter-status: for this machine alone
+$last = $c->get('/limiter-status');
+is($last->code, 200, 'limiter-status, from here');
+like($last->body, qr/200 per 1 day/, 'says what is configured');
+$last = $c->get('/limiter-status?path=/slow&key=10.2.0.1&refresh=5', Accept => 'text/html');
+is($last->code, 200, 'and to a browser');
+like($last->body, qr{<h2 id="h-path">What applies to <code>/slow</code>.*</html>\n\z}s, 'as a page');
+is(codes(6, 0, 1, '/limiter-status'), '1x403', 'and not to others');
 done_testing;

@@ -429,6 +429,15 @@ is(get(6, '/index.php?s=needle', from($address)), '5x200 1x429', 'searching');
 is(get(1, '/index.php?a=b&s=needle', from($address)), '1x429', 'in other words');
 is(get(20, '/index.php?pages=2', from($address)), '20x200', 'not searching');
 
+### The page
+
+serve('status', pages => ['x'], edit => sub { s/600 per/3 per/ or die });
+$address = fresh();
+is(get(4, '/x', from($address)), '3x200 1x429', 'limited');
+is($c->get('/limiter-status', from('127.0.0.1'))->code, 200, 'the page, from this machine');
+is(get(5, '/limiter-status', from('127.0.0.1')), '5x200', 'as often as one likes');
+is(get(1, '/limiter-status', from($address)), '1x403', 'and not from elsewhere');
+
 ### A limit from the environment, wherever that is set
 
 $h->stop;

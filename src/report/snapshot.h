@@ -78,6 +78,8 @@ typedef struct rlx_snapshot_t {
     /** The answers to ?path= and ?key=; NULL: not asked. */
     const struct rlx_path_view_t *path;
     const struct rlx_key_view_t *key;
+    /** What was asked for, decoded; NULL: nothing could be. */
+    const apr_table_t *args;
     /** Of the page: not 0 where it may clear counters; seconds after which it
      *  asks for itself again, 0: never; what its Content-Security-Policy
      *  calls its own styles and scripts; a sentence about what was done just

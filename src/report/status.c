@@ -11,7 +11,6 @@
 
 #include "http_main.h"
 #include "http_protocol.h"
-#include "util_script.h"
 
 #include "core/accept.h"
 #include "report/control.h"
@@ -98,8 +97,9 @@ static void set_fields(request_rec *r)
     apr_table_mergen(r->headers_out, "Vary", "Accept");
 }
 
-/** What a page may load and do: nothing but what is in it. */
-static void set_policy(request_rec *r, rlx_snapshot_t *snapshot)
+/** What a page may load and do: nothing but what is in it.
+ *  @return what it calls its own styles and scripts */
+static const char *set_policy(request_rec *r)
 {
     unsigned char bytes[12];
     char *nonce = apr_palloc(r->pool, 2 * sizeof(bytes) + 1);
@@ -108,31 +108,59 @@ static void set_policy(request_rec *r, rlx_snapshot_t *snapshot)
         memset(bytes, 0, sizeof(bytes));
     }
     ap_bin2hex(bytes, sizeof(bytes), nonce);
-    snapshot->nonce = nonce;
     apr_table_setn(r->headers_out, "Content-Security-Policy",
                    apr_pstrcat(r->pool, "default-src 'none'; style-src 'nonce-",
                                nonce, "'; script-src 'nonce-", nonce,
-                               "'; connect-src 'self'; form-action 'self'; "
+                               "'; img-src data:; form-action 'self'; "
                                "base-uri 'none'; frame-ancestors 'none'",
                                NULL));
     apr_table_setn(r->headers_out, "X-Frame-Options", "DENY");
     apr_table_setn(r->headers_out, "Referrer-Policy", "same-origin");
+    return nonce;
+}
+
+/** What the query says. A form sends a blank as +, and a + as %2B. */
+static apr_table_t *read_args(request_rec *r)
+{
+    char *args = apr_pstrdup(r->pool, r->args ? r->args : "");
+    apr_table_t *table = apr_table_make(r->pool, 4);
+    char *next, *pair = apr_strtok(args, "&", &next);
+
+    for (; pair; pair = apr_strtok(NULL, "&", &next)) {
+        char *value = strchr(pair, '=');
+
+        if (value) {
+            *value++ = '\0';
+            /* What is badly encoded stays as far as it can be read. */
+            ap_unescape_urlencoded(value);
+        }
+        apr_table_set(table, pair, value ? value : "1");
+    }
+    return table;
+}
+
+/** An argument; NULL: it is not there, or empty, as a form sends it. */
+static const char *arg_of(const apr_table_t *args, const char *name)
+{
+    const char *value = apr_table_get(args, name);
+
+    return value && value[0] ? value : NULL;
 }
 
 /** Look up what the query asks for. */
 static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
 {
     rlx_snapshot_t *snapshot = rlx_snapshot_make(r->pool, ap_server_conf, 1);
-    rlx_path_question_t question = { apr_table_get(args, "path"),
-                                     apr_table_get(args, "method"),
-                                     apr_table_get(args, "server") };
-    const char *key = apr_table_get(args, "key");
-    const char *refresh = apr_table_get(args, "refresh");
+    rlx_path_question_t question = { arg_of(args, "path"),
+                                     arg_of(args, "method"),
+                                     arg_of(args, "server") };
+    const char *key = arg_of(args, "key");
+    const char *refresh = arg_of(args, "refresh");
 
-    if (question.path && question.path[0]) {
+    if (question.path) {
         snapshot->path = rlx_path_explain(r, &question);
     }
-    if (key && key[0]) {
+    if (key) {
         rlx_seen_look(r, snapshot);
         snapshot->key = rlx_key_look(snapshot, key);
     }
@@ -142,6 +170,7 @@ static rlx_snapshot_t *look(request_rec *r, const apr_table_t *args)
         snapshot->refresh_sec = sec < 0 ? 0 : sec > REFRESH_SEC_MAX
                                               ? REFRESH_SEC_MAX : sec;
     }
+    snapshot->args = args;
     snapshot->may_clear = rlx_control_is_on(r);
     snapshot->notice = rlx_control_notice(r, args);
     return snapshot;
@@ -151,19 +180,21 @@ static int show(request_rec *r, const apr_table_t *args, const form_t *form)
 {
     rlx_out_t out = { r, NULL, NULL };
     rlx_snapshot_t *snapshot;
+    const char *nonce = NULL;
 
     ap_set_content_type(r, form->content_type);
+    if (form->render == rlx_render_html) {
+        nonce = set_policy(r);
+    }
     if (r->header_only) {
         return OK;
     }
     snapshot = look(r, args);
+    snapshot->nonce = nonce;
     if (form->shows_files
         && (form->render != rlx_render_text
             || (!snapshot->path && !snapshot->key))) {
         rlx_seen_look(r, snapshot);
-    }
-    if (form->render == rlx_render_html) {
-        set_policy(r, snapshot);
     }
     apr_pool_create(&out.scratch, r->pool);
     apr_pool_tag(out.scratch, "rlx_status");
@@ -185,7 +216,7 @@ int rlx_status_handler(request_rec *r)
         return HTTP_METHOD_NOT_ALLOWED;
     }
     set_fields(r);
-    ap_args_to_table(r, &args);
+    args = read_args(r);
     name = apr_table_get(args, "format");
     form = name ? form_by_name(name) : form_by_accept(r);
     if (!form) {

@@ -1,0 +1,158 @@
+/* Licensed under the Apache License, Version 2.0; see LICENSE. */
+
+/*
+ * The storages on the page.
+ */
+
+#include "report/html_parts.h"
+
+#include "apr_strings.h"
+
+/** Whether it answers, in a word and a colour. */
+static void put_answers(rlx_page_t *page, const rlx_storage_view_t *view)
+{
+    if (!view->was_asked) {
+        rlx_page_put(page, "<span class=\"badge\">not asked</span>");
+    }
+    else if (view->status == APR_SUCCESS && view->figures.healthy
+             && !view->retry_sec) {
+        rlx_page_put(page, "<span class=\"badge good\">answers</span>");
+    }
+    else {
+        rlx_page_put(page, "<span class=\"badge bad\">does not answer</span>");
+    }
+}
+
+static void put_servers(rlx_page_t *page, const rlx_storage_view_t *view)
+{
+    rlx_page_put(page, "<p class=\"for\">");
+    if (view->servers->nelts) {
+        rlx_page_put(page, "counts for ");
+        rlx_page_text(page, rlx_view_join(page->p, view->servers, ", "));
+    }
+    else {
+        rlx_page_put(page, "counts while another storage does not answer");
+    }
+    rlx_page_put(page, "</p>\n");
+}
+
+/** How full it is. */
+static void put_counters(rlx_page_t *page,
+                         const rlx_storage_figures_t *figures)
+{
+    rlx_page_put(page, "<div class=\"wide\"><dt>Counters</dt><dd>");
+    rlx_page_number(page, figures->keys_used);
+    if (figures->keys_max) {
+        rlx_page_put(page, " <span class=\"muted\">of ");
+        rlx_page_number(page, figures->keys_max);
+        rlx_page_put(page, " (");
+        rlx_page_percent(page, figures->keys_used, figures->keys_max);
+        rlx_page_put(page, ")</span>");
+        rlx_page_meter(page, "use", figures->keys_used, figures->keys_max,
+                       "counters in use");
+    }
+    rlx_page_put(page, "</dd></div>\n");
+}
+
+/** Microseconds, as milliseconds where they are many. */
+static void put_usec(rlx_page_t *page, apr_uint64_t usec)
+{
+    if (usec < 10000) {
+        rlx_page_number(page, usec);
+        rlx_page_put(page, "&#160;\302\265s");
+    }
+    else {
+        rlx_page_number(page, (usec + 500) / 1000);
+        rlx_page_put(page, "&#160;ms");
+    }
+}
+
+/** How calls over the network went. */
+static void put_health(rlx_page_t *page, const rlx_storage_view_t *view)
+{
+    const rlx_health_t *health = &view->health;
+
+    if (!view->has_health) {
+        return;
+    }
+    if (health->changed_at) {
+        rlx_page_print(page, "<div><dt>%s for</dt><dd>", health->is_down
+                       ? "Has not answered" : "Answers");
+        rlx_page_duration(page, (page->snapshot->now - health->changed_at)
+                                / APR_USEC_PER_SEC);
+        rlx_page_put(page, "</dd></div>\n");
+    }
+    rlx_page_put(page, "<div><dt>Calls answered</dt><dd>");
+    rlx_page_number(page, health->answered);
+    rlx_page_put(page, "</dd></div>\n<div><dt>Calls not answered</dt><dd>");
+    rlx_page_number(page, health->failed);
+    rlx_page_put(page, "</dd></div>\n");
+    if (health->answered) {
+        rlx_page_put(page, "<div><dt>Round trip</dt><dd>");
+        put_usec(page, rlx_health_recent_usec(health));
+        rlx_page_put(page, " <span class=\"muted\">of late; average ");
+        put_usec(page, rlx_health_average_usec(health));
+        rlx_page_put(page, ", longest ");
+        put_usec(page, health->max_usec);
+        rlx_page_put(page, "</span></dd></div>\n");
+    }
+}
+
+static void put_figures(rlx_page_t *page, const rlx_storage_view_t *view)
+{
+    const rlx_storage_figures_t *figures = &view->figures;
+    int is_known = view->was_asked && view->status == APR_SUCCESS;
+
+    rlx_page_put(page, "<dl class=\"facts\">\n");
+    if (view->retry_sec) {
+        rlx_page_put(page, "<div><dt>Asked again in</dt><dd>");
+        rlx_page_duration(page, view->retry_sec);
+        rlx_page_put(page, "</dd></div>\n");
+    }
+    put_health(page, view);
+    /* What does not answer cannot say how full it is. */
+    if (is_known && figures->healthy) {
+        put_counters(page, figures);
+        if (figures->size_bytes) {
+            rlx_page_put(page, "<div><dt>Size</dt><dd>");
+            rlx_page_bytes(page, figures->size_bytes);
+            rlx_page_put(page, "</dd></div>\n");
+        }
+        rlx_page_put(page, "<div><dt>Evictions</dt><dd>");
+        rlx_page_number(page, figures->evictions);
+        rlx_page_put(page, "</dd></div>\n");
+    }
+    if (is_known && figures->state) {
+        rlx_page_put(page, "<div><dt>State</dt><dd>");
+        rlx_page_text(page, figures->state);
+        rlx_page_put(page, "</dd></div>\n");
+    }
+    rlx_page_put(page, "</dl>\n");
+}
+
+static void put_storage(rlx_page_t *page, const rlx_storage_view_t *view)
+{
+    rlx_page_put(page, "<article class=\"card storage\">\n<h3>");
+    rlx_page_text(page, view->kind);
+    rlx_page_put(page, "</h3> ");
+    put_answers(page, view);
+    rlx_page_put(page, "\n<p><code class=\"uri\">");
+    rlx_page_text(page, view->uri);
+    rlx_page_put(page, "</code></p>\n");
+    put_servers(page, view);
+    put_figures(page, view);
+    rlx_page_put(page, "</article>\n");
+    apr_pool_clear(page->p);
+}
+
+void rlx_page_storages(rlx_page_t *page)
+{
+    const apr_array_header_t *storages = page->snapshot->storages;
+
+    rlx_page_put(page, "<section id=\"storage\" aria-labelledby=\"h-st\">\n"
+                 "<h2 id=\"h-st\">Storage</h2>\n<div class=\"cards\">\n");
+    for (int i = 0; i < storages->nelts; i++) {
+        put_storage(page, &APR_ARRAY_IDX(storages, i, rlx_storage_view_t));
+    }
+    rlx_page_put(page, "</div>\n</section>\n");
+}
