@@ -67,6 +67,23 @@ static void put_usec(rlx_page_t *page, apr_uint64_t usec)
     }
 }
 
+/** What they took. */
+static void put_round_trips(rlx_page_t *page, const rlx_latency_t *answers)
+{
+    if (!rlx_latency_count(answers)) {
+        return;
+    }
+    rlx_page_put(page, "<div><dt>Round trip</dt><dd>");
+    put_usec(page, rlx_latency_recent(answers));
+    rlx_page_put(page, " <span class=\"muted\">of late; half within ");
+    put_usec(page, rlx_latency_quantile(answers, 500));
+    rlx_page_put(page, ", 99&#160;% within ");
+    put_usec(page, rlx_latency_quantile(answers, 990));
+    rlx_page_put(page, ", longest ");
+    put_usec(page, answers->longest_usec);
+    rlx_page_put(page, "</span></dd></div>\n");
+}
+
 /** How calls over the network went. */
 static void put_health(rlx_page_t *page, const rlx_storage_view_t *view)
 {
@@ -83,19 +100,11 @@ static void put_health(rlx_page_t *page, const rlx_storage_view_t *view)
         rlx_page_put(page, "</dd></div>\n");
     }
     rlx_page_put(page, "<div><dt>Calls answered</dt><dd>");
-    rlx_page_number(page, health->answered);
+    rlx_page_number(page, rlx_latency_count(&health->answers));
     rlx_page_put(page, "</dd></div>\n<div><dt>Calls not answered</dt><dd>");
     rlx_page_number(page, health->failed);
     rlx_page_put(page, "</dd></div>\n");
-    if (health->answered) {
-        rlx_page_put(page, "<div><dt>Round trip</dt><dd>");
-        put_usec(page, rlx_health_recent_usec(health));
-        rlx_page_put(page, " <span class=\"muted\">of late; average ");
-        put_usec(page, rlx_health_average_usec(health));
-        rlx_page_put(page, ", longest ");
-        put_usec(page, health->max_usec);
-        rlx_page_put(page, "</span></dd></div>\n");
-    }
+    put_round_trips(page, &health->answers);
 }
 
 static void put_figures(rlx_page_t *page, const rlx_storage_view_t *view)
