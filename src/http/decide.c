@@ -321,8 +321,9 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     int before = request->n;
     int status = DECLINED;
     int is_asked;
+    int is_debug = APLOG_R_IS_LEVEL(r, APLOG_DEBUG);
 
-    if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
+    if (is_debug) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
                       rlx_plan_text(r->pool, plan));
     }
@@ -346,7 +347,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
             return UNDECIDED;
         }
         batch_keep(&batch, request);
-        if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
+        if (is_debug) {
             log_decisions(r, request, before);
         }
         breached = batch_breach(&batch, request);
