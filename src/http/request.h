@@ -143,6 +143,10 @@ rlx_request_t *rlx_request_get(request_rec *r, int more);
  *  limit speaks only if there is no other. NULL if nothing was decided. */
 const rlx_decision_t *rlx_request_spokesman(const rlx_request_t *request);
 
+/** Have the requests that led to r by internal redirects find its record too:
+ *  where an error document is refused, httpd answers by the first of them. */
+void rlx_request_share(const request_rec *r, rlx_request_t *request);
+
 /** Read the wall clock into the record: the one place where the module does,
  *  once for each time that a request is decided. */
 void rlx_request_read_clock(rlx_request_t *request);
