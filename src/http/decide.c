@@ -22,6 +22,7 @@
 #include "http/settle.h"
 #include "http/twin.h"
 #include "http/usual.h"
+#include "http/wait.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -270,9 +271,14 @@ static __attribute__((noinline)) void uncharge(request_rec *r,
     case RLX_CHARGE_IN_ORDER:
         rlx_settle_drop(request, (int)(request->breached
                                        - request->decisions));
+        rlx_wait_earlier(r, request, before);
         break;
     case RLX_CHARGE_ALL:
+        rlx_wait_earlier(r, request, before);
         break;
+    }
+    if (before) {
+        rlx_headers_refuse(r, request);
     }
 }
 
@@ -362,6 +368,10 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     }
     if (status != DECLINED && (before || rlx_settle_is_due(request))) {
         uncharge(r, dir, request, before);
+    }
+    if (status != DECLINED && phase == RLX_PHASE_EARLY) {
+        rlx_wait_later(&counting, plan, request);
+        rlx_headers_refuse(r, request);
     }
     return status;
 }

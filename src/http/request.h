@@ -102,8 +102,9 @@ typedef struct rlx_request_t {
     int headers;
     /** The meta limits that were looked at last; NULL: none. */
     rlx_meta_t *meta;
-    /** Everything is refused until then, by meta limits or because the
-     *  storage cannot answer; 0: it is not. */
+    /** The request is refused until then by what is in no decision: meta
+     *  limits, limits that are looked at later, or a storage that cannot
+     *  answer; 0: it is not. */
     rlx_usec_t closed_until;
     /** Status of the refusal. */
     int status;
