@@ -93,6 +93,10 @@ ProxyPass "/proxied" "http://127.0.0.1:@PORT2@/errors"
 <Location "/document/moved">
     ErrorDocument 429 /errors/moved.cgi
 </Location>
+<Location "/denied">
+    Require all denied
+    ErrorDocument 403 /errors/slow.html
+</Location>
 <Location "/breach/dry">
     RateLimitEngine DryRun
 </Location>
@@ -168,6 +172,12 @@ is($c->post('/breach/x', 'a=b')->body, "slow down\n", 'POST');
 is($c->get('/breach/dry/x')->code, 404, 'DryRun');
 
 ### Fields
+
+# The limits are those of the error document: 403 never reached any.
+$r = $c->get('/denied/x');
+is($r->code . ' ' . ($r->header('Retry-After') // '-'), '403 90',
+   'an error document that is refused');
+is($r->header('X-Quota'), 0, 'says by what');
 
 $r = $c->get('/names/x');
 is($r->header('X-Quota'), 0, 'one name from outside');

@@ -33,7 +33,29 @@ $many    RateLimitCharge $mode
 </Location>
 END
 }
-my $h = RateLimit::Httpd->start(conf => $conf, faketime => 1, children => 1);
+# What is charged before, in another phase or before DirectoryIndex, counts too.
+for my $mode (@modes) {
+    $conf .= <<"END";
+<Location "/phases/$mode">
+    RateLimit "2 per 20 seconds; 5 per 61 seconds" phase=early
+    RateLimit "1 per 3 seconds"
+    RateLimitCharge $mode
+</Location>
+<Directory "\@DOCROOT\@/index/$mode">
+    RateLimit "2 per 20 seconds; 5 per 61 seconds"
+    RateLimitCharge $mode
+</Directory>
+END
+}
+$conf .= <<"END";
+# No longer than any Retry-After: who is refused before DirectoryIndex is not told of it.
+<Files "index.html">
+    RateLimit "1 per second" override_defaults=off
+    RateLimitEndpoint index
+</Files>
+END
+my $h = RateLimit::Httpd->start(conf => $conf, faketime => 1, children => 1, files => {
+    map { ("phases/$_/index.html" => 'p', "index/$_/index.html" => 'i') } @modes });
 my $c = $h->client;
 
 # Requests at times by chance; each that is refused waits and comes again.
@@ -56,6 +78,8 @@ diag 'seed ', srand();
 for my $mode (@modes) {
     is(early("/$mode/$_"), '', "$mode, $_: Retry-After is enough to wait")
         for @strategies;
+    is(early("/phases/$mode/none"), '', "$mode, in two phases");
+    is(early("/index/$mode/"), '', "$mode, before DirectoryIndex and behind it");
 }
 
 # What is left of three of eighty-one limits after two requests that pass and

@@ -158,6 +158,7 @@ int rlx_breach_refuse(request_rec *r, const rlx_dir_t *dir,
     request->breached = breached;
     request->result = RLX_RESULT_REFUSED;
     request->refused_in = r;
+    rlx_request_share(r, request);
     request->status = rlx_breach_status(dir, breached->rule->options);
     rlx_breach_word_status(r, request->status);
     choose_body(r, request);

@@ -23,6 +23,7 @@
 #include "http/settle.h"
 #include "http/twin.h"
 #include "http/usual.h"
+#include "http/wait.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -286,9 +287,14 @@ static __attribute__((noinline)) void uncharge(request_rec *r,
     case RLX_CHARGE_IN_ORDER:
         rlx_settle_drop(request, (int)(request->breached
                                        - request->decisions));
+        rlx_wait_earlier(r, request, before);
         break;
     case RLX_CHARGE_ALL:
+        rlx_wait_earlier(r, request, before);
         break;
+    }
+    if (before) {
+        rlx_headers_refuse(r, request);
     }
 }
 
@@ -337,8 +343,9 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     int before = request->n;
     int status = DECLINED;
     int is_asked;
+    int is_debug = APLOG_R_IS_LEVEL(r, APLOG_DEBUG);
 
-    if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
+    if (is_debug) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
                       rlx_plan_text(r->pool, plan));
     }
@@ -362,7 +369,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
             return UNDECIDED;
         }
         batch_keep(&batch, request);
-        if (APLOG_R_IS_LEVEL(r, APLOG_DEBUG)) {
+        if (is_debug) {
             log_decisions(r, request, before);
         }
         breached = batch_breach(&batch, request);
@@ -378,6 +385,10 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     }
     if (status != DECLINED && (before || rlx_settle_is_due(request))) {
         uncharge(r, dir, request, before);
+    }
+    if (status != DECLINED && phase == RLX_PHASE_EARLY) {
+        rlx_wait_later(&counting, plan, request);
+        rlx_headers_refuse(r, request);
     }
     return status;
 }

@@ -266,6 +266,10 @@ void rlx_meta_charge(request_rec *r, rlx_request_t *request,
     }
     /* What had room for this breach may have none for another. */
     if (look_at(r, request, meta) == APR_SUCCESS) {
-        request->closed_until = open_at(request, meta);
+        rlx_usec_t at = open_at(request, meta);
+
+        if (at > request->closed_until) {
+            request->closed_until = at;
+        }
     }
 }

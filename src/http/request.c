@@ -61,6 +61,14 @@ rlx_request_t *rlx_request_get(request_rec *r, int more)
     return request;
 }
 
+void rlx_request_share(const request_rec *r, rlx_request_t *request)
+{
+    while ((r = r->prev) != NULL) {
+        ap_set_module_config(r->request_config, &ratelimit_ext_module,
+                             request);
+    }
+}
+
 void rlx_request_read_clock(rlx_request_t *request)
 {
     request->now_usec = apr_time_now();

@@ -133,8 +133,9 @@ typedef struct rlx_request_t {
     int headers;
     /** The meta limits that were looked at last; NULL: none. */
     rlx_meta_t *meta;
-    /** Everything is refused until then, by meta limits or because the
-     *  storage cannot answer; 0: it is not. */
+    /** The request is refused until then by what is in no decision: meta
+     *  limits, limits that are looked at later, or a storage that cannot
+     *  answer; 0: it is not. */
     rlx_usec_t closed_until;
     /** Status of the refusal. */
     int status;
@@ -173,6 +174,10 @@ rlx_request_t *rlx_request_get(request_rec *r, int more);
  *  shared one with the shortest window: as in Flask-Limiter, where a shared
  *  limit speaks only if there is no other. NULL if nothing was decided. */
 const rlx_decision_t *rlx_request_spokesman(const rlx_request_t *request);
+
+/** Have the requests that led to r by internal redirects find its record too:
+ *  where an error document is refused, httpd answers by the first of them. */
+void rlx_request_share(const request_rec *r, rlx_request_t *request);
 
 /** Read the wall clock into the record: the one place where the module does,
  *  once for each time that a request is decided. */
