@@ -84,20 +84,20 @@ static void put_round_trips(rlx_page_t *page, const rlx_latency_t *answers)
     rlx_page_put(page, "</span></dd></div>\n");
 }
 
-/** How calls over the network went. */
+/** How long it answers, and how calls over the network went. */
 static void put_health(rlx_page_t *page, const rlx_storage_view_t *view)
 {
     const rlx_health_t *health = &view->health;
 
-    if (!view->has_health) {
-        return;
-    }
-    if (health->changed_at) {
+    if (view->was_asked && view->since) {
         rlx_page_print(page, "<div><dt>%s for</dt><dd>", health->is_down
                        ? "Has not answered" : "Answers");
-        rlx_page_duration(page, (page->snapshot->now - health->changed_at)
+        rlx_page_duration(page, (page->snapshot->now - view->since)
                                 / APR_USEC_PER_SEC);
         rlx_page_put(page, "</dd></div>\n");
+    }
+    if (!view->has_health) {
+        return;
     }
     rlx_page_put(page, "<div><dt>Calls answered</dt><dd>");
     rlx_page_number(page, rlx_latency_count(&health->answers));

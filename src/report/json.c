@@ -85,13 +85,12 @@ static void put_health(rlx_json_t *json, const rlx_storage_view_t *view)
     const rlx_health_t *health = &view->health;
     const rlx_latency_t *answers = &health->answers;
 
+    rlx_json_time(json, "since", view->since);
     if (!view->has_health) {
-        rlx_json_null(json, "since");
         rlx_json_null(json, "breaker");
         rlx_json_null(json, "round_trips");
         return;
     }
-    rlx_json_time(json, "since", health->changed_at);
     rlx_json_text(json, "breaker", health->is_down ? "open" : "closed");
     rlx_json_open_object(json, "round_trips");
     rlx_json_unsigned(json, "answered", rlx_latency_count(answers));

@@ -9,6 +9,7 @@
 #include "apr_time.h"
 
 #include "http/digits.h"
+#include "http/figures.h"
 
 /** Servers in file order; httpd lists virtual hosts backwards. */
 static apr_array_header_t *make_trees(apr_pool_t *p, server_rec *main_server)
@@ -70,9 +71,11 @@ static void ask(rlx_snapshot_t *snapshot, rlx_storage_view_t *view)
                                             &view->figures, snapshot->p);
     view->retry_sec = rlx_seconds_up(rlx_store_retry_at(store, snapshot->now)
                                      - snapshot->now);
+    view->since = rlx_figures_since();
     if (store->health && *store->health) {
         view->has_health = 1;
         rlx_health_read(*store->health, &view->health);
+        view->since = view->health.changed_at;
     }
 }
 

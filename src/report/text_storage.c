@@ -30,9 +30,9 @@ static void render_health(rlx_out_t *out, const rlx_storage_view_t *view)
                   && !view->retry_sec;
 
     rlx_out_put(out, answers ? "    answers" : "    does not answer");
-    if (view->has_health && view->health.is_down == !answers) {
+    if (view->since && view->health.is_down == !answers) {
         rlx_out_put(out, " since ");
-        rlx_out_time(out, view->health.changed_at);
+        rlx_out_time(out, view->since);
     }
     if (view->retry_sec) {
         rlx_out_print(out, "; asked again in %" APR_INT64_T_FMT " s",
