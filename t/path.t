@@ -81,7 +81,7 @@ my $httpd = RateLimit::Httpd->start(
     children => 2, faketime => 1,
     modules => [ qw(rewrite negotiation proxy proxy_http) ],
     files => { map { ($_ => "x\n") } qw(d/index.html d/e.html d/x.txt r/a.html
-                                        w/a.html n/a.html) },
+                                        w/a.html n/a.html q/a.html) },
     conf => <<"END" . <<'END');
 Include "$dir/conf"
 END
@@ -106,6 +106,10 @@ DirectoryIndex index.html
     <Files index.html>
         RateLimit "6/minute"
     </Files>
+</Directory>
+<Directory "@DOCROOT@/q">
+    Require all denied
+    RateLimit "4/hour"
 </Directory>
 ProxyPass "/px/" "http://u:secret@127.0.0.1:1/y/"
 <Proxy "http://u:*">
@@ -286,6 +290,10 @@ is_deeply(holds('/r/b.html'), [ $meta, $app, '3 per 1 minute: added by /r/.htacc
                                 '50 per 1 minute: at /d/e.html: own' ], '.htaccess and a rewrite');
 $httpd->write('w/.htaccess', qq(RateLimit "3/minute"\nRateLimit "oops"\n));
 like(page('/w/a.html'), qr{^  answer: 500 .*/w/\.htaccess.*"oops" is not a limit.* \(/w/\.htaccess:2\)$}ms, 'a wrong .htaccess');
+like(notes("/w$_"), qr{\Qw/.htaccess: RateLimit: "oops"\E.*:2\)$}m, "a wrong one on the way to /w$_")
+    for '/', '/none', '/none/deeper', '/a.html/info';
+is_deeply(holds("/q$_"), [ $meta, $app, '4 per 1 hour: own' ], "turned away, but walked: /q$_")
+    for '/a.html', '/a.html/info/x', '/none', '/none/x', '/', '';
 $httpd->write('n/.htaccess', qq(RateLimit "3/minute"\nRateLimitExempt\n));
 like(notes('/n/a.html'), qr{/n/\.htaccess: RateLimitExempt \(line 2\): not allowed}, 'one that is not allowed');
 is_deeply(holds('/n/a.html'), [], 'no limit then');
