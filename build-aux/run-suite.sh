@@ -12,6 +12,8 @@ mkdir -p build/tap
 exec 9>build/suite.lock
 flock -n 9 || { echo 'another run of the suite is using this checkout' >&2; exit 1; }
 
+# Most of what a test file does is wait.
+export RLX_JOBS=${RLX_JOBS:-$(($(nproc) + 1))}
 kind=suite what= files=(t/*.t)
 if [ "${1:-}" = --sanitized ]; then
     shift
