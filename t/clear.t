@@ -449,6 +449,8 @@ is(codes(4, '192.0.2.1', "/$_"), '200 200 200 429', "$_: anew")
     for @strategies;
 $r = $client->post('/limiter-status', 'action=clear-all', Accept => 'text/html');
 is($r->code, 503, 'all');
+like($r->body, qr{^Every counter of every key is cleared where a storage answers\.$}m,
+     'no more is said than is done');
 like($r->body, qr{storage redis://\*\*\*\@\S+ does not answer: what it counts stays},
      'with a sentence');
 is(codes(1, '192.0.2.1', '/fixed-window'), 200, 'here it is cleared');

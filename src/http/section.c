@@ -201,6 +201,14 @@ static const char *places(unsigned int where)
     }
 }
 
+/** Not 0 for a directive of limits. */
+static int sets_limits(const cmd_parms *cmd)
+{
+    return !ap_cstr_casecmp(cmd->cmd->name, "RateLimit")
+           || !ap_cstr_casecmp(cmd->cmd->name, "RateLimitShared")
+           || !ap_cstr_casecmp(cmd->cmd->name, "RateLimitExempt");
+}
+
 const char *rlx_check_place(const cmd_parms *cmd, unsigned int where)
 {
     if (cmd->limited != -1) {
@@ -217,10 +225,10 @@ const char *rlx_check_place(const cmd_parms *cmd, unsigned int where)
         return NULL;
     }
     if (!cmd->path && !(where & RLX_IN_SERVER)) {
-        return rlx_wrong(cmd, "not allowed outside of sections; it stands %s, "
-                         "and limits for the whole server are set by "
-                         "RateLimitDefault or RateLimitApplication",
-                         places(where));
+        return rlx_wrong(cmd, "not allowed outside of sections; it stands %s%s",
+                         places(where), sets_limits(cmd) ? ", and limits for "
+                         "the whole server are set by RateLimitDefault or "
+                         "RateLimitApplication" : "");
     }
     if (cmd->path && !(where & RLX_IN_SECTION)) {
         return rlx_wrong(cmd, "not allowed in a section; it stands %s",
