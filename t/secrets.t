@@ -1,10 +1,9 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
 #
-# What logs in to a storage, or to a backend that a section or a warning names,
-# is shown nowhere: not in any form of
-# limiter-status, not in the dump, not in a log, not in an error, whichever
-# storage it is, and whether it answers.
+# What logs in to a storage, or to a backend that a section or a warning names, is
+# shown nowhere: not in any form of limiter-status, not in the dump, not in a log,
+# not in an error, whichever storage it is, and whether it answers.
 use strict;
 use warnings;
 use FindBin ();
@@ -104,7 +103,7 @@ is($cluster->{value}, 'redis+cluster://***@127.0.0.1:1,127.0.0.1:2 deny_cache=of
 ok(fits(), 'and it fits the schema');
 
 # mod_proxy tells its own.
-sub without_proxy { return join '', grep { !/ \[proxy(?:_\w+)?:/ } split /^/, $_[0] }
+sub without_proxy { return join '', grep { !/ \[proxy(?:_\w+)?:/ } split /^/, join '', @_ }
 
 my $dir = $h->dir;
 my $dump = without_proxy(qx('@{[RateLimit::Place::httpd_path()]}' -t -D DUMP_RATELIMIT -d '$dir' -f '$dir/httpd.conf' 2>&1));
