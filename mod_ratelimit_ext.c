@@ -55,6 +55,16 @@ static int add_hooks(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     return OK;
 }
 
+/* Before all other handlers. One hook for both: a hook costs every request, be
+ * there limits or not. */
+static int handle(request_rec *r)
+{
+    int status = rlx_engine_handler(r);
+
+    return status == DECLINED && r->handler && r->handler[0] == 'l'
+           ? rlx_status_handler(r) : status;
+}
+
 static void register_hooks(apr_pool_t *p)
 {
     /* What makes subrequests and redirects comes after us (mod_dir, last):
@@ -79,9 +89,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_test_config(rlx_dump_test_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(rlx_lifecycle_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(rlx_engine_fixups, before_us, after_us, APR_HOOK_LAST);
-    ap_hook_handler(rlx_engine_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(handle, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_error_log(rlx_lookup_hear, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_handler(rlx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
     rlx_server_status_register();
     rlx_api_register();
     rlx_key_register(p);

@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# seconds: 15
 # mpm: any
 #
 # Clearing by POST to limiter-status: on every storage what is cleared begins

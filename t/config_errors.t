@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# seconds: 45
 # mpm: any
 #
 # Every wrong line is refused by httpd -t with one sentence that names the

@@ -8,6 +8,7 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use RateLimit::Example qw($NESTED);
 use RateLimit::Httpd;
 use RateLimit::Place ();
 
@@ -38,29 +39,7 @@ sub part {
 
 ### The example of DESIGN section 3
 
-my $example = <<'END';
-RateLimitDefault "100/hour"
-RateLimitApplication "100/minute"
-<Location "/parent">
-    RateLimit "2/minute"
-</Location>
-<Location "/parent/child">
-    RateLimit "1/second" override_defaults=off
-</Location>
-<Location "/parent/child/grandchild">
-    RateLimit "10/minute"
-</Location>
-<Location "/parent/health">
-    RateLimitExempt default application ancestors
-</Location>
-<Location "/parent/child/health">
-    RateLimitExempt default application ancestors
-</Location>
-<Location "/parent/child/grandchild/health">
-    RateLimitExempt default application ancestors
-</Location>
-END
-my $dump = dump_of($example);
+my $dump = dump_of($NESTED);
 is(part($dump, 'Limits'), <<'END', 'the example: nested as they inherit');
   _main
     application:

@@ -7,6 +7,7 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use RateLimit::Example qw($NESTED);
 use RateLimit::Httpd;
 use RateLimit::Plan;
 
@@ -33,28 +34,7 @@ sub holds {
 
 ### The example of DESIGN section 3
 
-holds('example', <<'END', [
-RateLimitDefault "100/hour"
-RateLimitApplication "100/minute"
-<Location "/parent">
-    RateLimit "2/minute"
-</Location>
-<Location "/parent/child">
-    RateLimit "1/second" override_defaults=off
-</Location>
-<Location "/parent/child/grandchild">
-    RateLimit "10/minute"
-</Location>
-<Location "/parent/health">
-    RateLimitExempt default application ancestors
-</Location>
-<Location "/parent/child/health">
-    RateLimitExempt default application ancestors
-</Location>
-<Location "/parent/child/grandchild/health">
-    RateLimitExempt default application ancestors
-</Location>
-END
+holds('example', $NESTED, [
     [ '/', [ '100 per 1 minute [application]',
              '100 per 1 hour [-] from default' ], endpoint => '-' ],
     [ '/parent', [ '100 per 1 minute [application]',

@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(time);
+use RateLimit::Example qw($NESTED);
 use RateLimit::Httpd;
 use RateLimit::Json qw(status fits limits_of sections_of);
 use RateLimit::Place ();
@@ -34,29 +35,7 @@ sub line { my ($at) = @_; return defined $at ? $at =~ s{.*/conf:(\d+)$}{line $1}
 
 ### The example of DESIGN section 3
 
-my $h = serve(<<"END", faketime => 1);
-RateLimitDefault "100/hour"
-RateLimitApplication "100/minute"
-<Location "/parent">
-    RateLimit "2/minute"
-</Location>
-<Location "/parent/child">
-    RateLimit "1/second" override_defaults=off
-</Location>
-<Location "/parent/child/grandchild">
-    RateLimit "10/minute"
-</Location>
-<Location "/parent/health">
-    RateLimitExempt default application ancestors
-</Location>
-<Location "/parent/child/health">
-    RateLimitExempt default application ancestors
-</Location>
-<Location "/parent/child/grandchild/health">
-    RateLimitExempt default application ancestors
-</Location>
-$handler
-END
+my $h = serve("$NESTED$handler", faketime => 1);
 my $json = status($h->client);
 is_deeply([ grep { !exists $json->{$_} } qw(version server config storage counters
                                             servers top_refused warnings) ],

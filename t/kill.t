@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# seconds: 14
 # sanitized: no
 #
 # A child is killed every quarter of a second, in the middle of whatever it

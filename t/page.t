@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# seconds: 60
 # mpm: any
 # sanitized: no
 #
@@ -12,10 +13,10 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use Encode qw(encode_utf8);
-use IPC::Open2 qw(open2);
 use RateLimit::Browser;
 use RateLimit::Httpd;
 use RateLimit::Place ();
+use RateLimit::Xml qw(xml_error);
 
 my $status = <<'END';
 <Location "/limiter-status">
@@ -25,23 +26,6 @@ my $status = <<'END';
 END
 my $b = RateLimit::Browser->start;
 my %html = (Accept => 'text/html');
-
-# What a strict parser of XML says of the page: '' if it is well-formed.
-sub xml_error {
-    my ($text) = @_;
-    my $pid = open2(my $out, my $in, 'python3', '-c', <<'END');
-import sys, xml.parsers.expat
-try:
-    xml.parsers.expat.ParserCreate().ParseFile(sys.stdin.buffer)
-except Exception as e:
-    print(e)
-END
-    print $in $text;
-    close $in;
-    my $error = do { local $/; readline $out };
-    waitpid $pid, 0;
-    return $error // '';
-}
 
 # A page that has all that a page must have, whatever is in it.
 sub page_is_good {

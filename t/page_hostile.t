@@ -8,8 +8,8 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use IPC::Open2 qw(open2);
 use RateLimit::Httpd;
+use RateLimit::Xml qw(xml_error);
 
 my $h = RateLimit::Httpd->start(children => 1, conf => <<'END');
 RateLimitDefault "600 per minute"
@@ -26,23 +26,6 @@ RateLimitDefault "600 per minute"
 </LocationMatch>
 END
 my $c = $h->client;
-
-# What a strict parser of XML says: '' if it is well-formed.
-sub xml_error {
-    my ($text) = @_;
-    my $pid = open2(my $out, my $in, 'python3', '-c', <<'END');
-import sys, xml.parsers.expat
-try:
-    xml.parsers.expat.ParserCreate().ParseFile(sys.stdin.buffer)
-except Exception as e:
-    print(e)
-END
-    print $in $text;
-    close $in;
-    my $error = do { local $/; readline $out };
-    waitpid $pid, 0;
-    return $error // '';
-}
 
 for my $query ('', '?', '?&&=&a&=b&key', '?key=%', '?key=%zz&path=/%00', '?key=%00x',
                '?tree=_main', '?tree=%3Cb%3E', '?refresh=-4&path=/x', '?refresh=99999999999',

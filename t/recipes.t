@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# seconds: 25
 # mpm: any
 #
 # conf.d/recipes do what they say: each is served as it is, with paths below

@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# seconds: 15
 # mpm: any
 #
 # RateLimitStorage redis+cluster://: exact over two servers, whether a

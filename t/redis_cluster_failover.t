@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# seconds: 20
 # mpm: any
 #
 # A cluster whose masters have replicas, under load: a replica takes over by

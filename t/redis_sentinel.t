@@ -1,4 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
+# seconds: 14
 # mpm: any
 #
 # RateLimitStorage redis+sentinel://: exact over two servers; and what a

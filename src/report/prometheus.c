@@ -34,9 +34,15 @@ typedef struct writing_t {
     apr_array_header_t *storages;
 } writing_t;
 
+/** A metric, and who writes its series: all of them, or those of each limit on
+ *  trial, or those of each storage that was asked. */
 typedef struct family_t {
     rlx_metric_t metric;
     void (*put)(writing_t *w);
+    void (*put_trial)(writing_t *w, const char *labels,
+                      const rlx_trial_t *trial);
+    void (*put_storage)(writing_t *w, const char *labels,
+                        const rlx_storage_view_t *view);
 } family_t;
 
 /* Finding the limits */
@@ -251,16 +257,14 @@ static void put_limit_window(writing_t *w)
 /* Trials */
 
 /** Write something of every limit that is tried. */
-static void put_trials(writing_t *w,
-                       void (*put)(writing_t *w, const char *labels,
-                                   const rlx_trial_t *trial))
+static void put_trials(writing_t *w, const family_t *family)
 {
     for (int i = 0; i < w->limits->nelts; i++) {
         const limit_t *limit = &APR_ARRAY_IDX(w->limits, i, limit_t);
         rlx_trial_t trial;
 
         if (rlx_figures_trial(limit->view.rule, &trial)) {
-            put(w, limit->labels, &trial);
+            family->put_trial(w, limit->labels, &trial);
         }
     }
 }
@@ -298,26 +302,6 @@ static void put_quotas(writing_t *w, const char *labels,
     }
 }
 
-static void put_trial_keys(writing_t *w)
-{
-    put_trials(w, put_keys);
-}
-
-static void put_trial_keys_refused(writing_t *w)
-{
-    put_trials(w, put_keys_refused);
-}
-
-static void put_trial_keys_watched(writing_t *w)
-{
-    put_trials(w, put_keys_watched);
-}
-
-static void put_trial_quotas(writing_t *w)
-{
-    put_trials(w, put_quotas);
-}
-
 /* Storages */
 
 static int is_up(const rlx_storage_view_t *view)
@@ -327,9 +311,7 @@ static int is_up(const rlx_storage_view_t *view)
 }
 
 /** Write something of every storage that was asked. */
-static void put_storages(writing_t *w,
-                         void (*put)(writing_t *w, const char *labels,
-                                     const rlx_storage_view_t *view))
+static void put_storages(writing_t *w, const family_t *family)
 {
     const apr_array_header_t *storages = w->snapshot->storages;
 
@@ -338,7 +320,8 @@ static void put_storages(writing_t *w,
                                                         rlx_storage_view_t);
 
         if (view->was_asked) {
-            put(w, APR_ARRAY_IDX(w->storages, i, const char *), view);
+            family->put_storage(w, APR_ARRAY_IDX(w->storages, i, const char *),
+                                view);
         }
     }
 }
@@ -408,46 +391,6 @@ static void put_failed_calls(writing_t *w, const char *labels,
     }
 }
 
-static void put_storage_round_trips(writing_t *w)
-{
-    put_storages(w, put_round_trips);
-}
-
-static void put_storage_failed_calls(writing_t *w)
-{
-    put_storages(w, put_failed_calls);
-}
-
-static void put_storage_up(writing_t *w)
-{
-    put_storages(w, put_up);
-}
-
-static void put_storage_retry(writing_t *w)
-{
-    put_storages(w, put_retry);
-}
-
-static void put_storage_counters(writing_t *w)
-{
-    put_storages(w, put_counters);
-}
-
-static void put_storage_counters_max(writing_t *w)
-{
-    put_storages(w, put_counters_max);
-}
-
-static void put_storage_size(writing_t *w)
-{
-    put_storages(w, put_size);
-}
-
-static void put_storage_evictions(writing_t *w)
-{
-    put_storages(w, put_evictions);
-}
-
 /* The same stands in docs/status.md under Metrics. Names are for life: boards
  * and alerts of other people ask for them. */
 static const family_t families[] = {
@@ -471,38 +414,51 @@ static const family_t families[] = {
         "Requests that the limit was looked at for, by what became of them." },
       put_limit_requests },
     { { RLX_METRIC_GAUGE, "trial_keys", NULL,
-        "Keys that a limit on trial was looked at for." }, put_trial_keys },
+        "Keys that a limit on trial was looked at for." }, .put_trial = put_keys },
     { { RLX_METRIC_GAUGE, "trial_keys_refused", NULL,
         "Keys of these that it would have refused at least once." },
-      put_trial_keys_refused },
+      .put_trial = put_keys_refused },
     { { RLX_METRIC_GAUGE, "trial_keys_watched", NULL,
         "Keys that were watched; the others are an estimate if these are "
-        "fewer." }, put_trial_keys_watched },
+        "fewer." }, .put_trial = put_keys_watched },
     { { RLX_METRIC_GAUGE, "trial_quota", NULL,
         "The lowest quota that would have refused no more than this share of "
-        "the keys." }, put_trial_quotas },
+        "the keys." }, .put_trial = put_quotas },
     { { RLX_METRIC_GAUGE, "storage_up", NULL,
-        "Whether the storage answers." }, put_storage_up },
+        "Whether the storage answers." }, .put_storage = put_up },
     { { RLX_METRIC_GAUGE, "storage_retry_seconds", "seconds",
         "Time until a storage that does not answer is asked again." },
-      put_storage_retry },
+      .put_storage = put_retry },
     { { RLX_METRIC_HISTOGRAM, "storage_round_trip_seconds", "seconds",
         "What calls took that a storage far away answered." },
-      put_storage_round_trips },
+      .put_storage = put_round_trips },
     { { RLX_METRIC_COUNTER, "storage_failed_calls", NULL,
         "Calls that it did not answer; while it is known not to, few are "
-        "made." }, put_storage_failed_calls },
+        "made." }, .put_storage = put_failed_calls },
     { { RLX_METRIC_GAUGE, "storage_counters", NULL,
         "Counters in the storage; some of them may have expired." },
-      put_storage_counters },
+      .put_storage = put_counters },
     { { RLX_METRIC_GAUGE, "storage_counters_max", NULL,
-        "Counters that there is room for." }, put_storage_counters_max },
+        "Counters that there is room for." }, .put_storage = put_counters_max },
     { { RLX_METRIC_GAUGE, "storage_size_bytes", "bytes",
-        "Memory that the storage takes." }, put_storage_size },
+        "Memory that the storage takes." }, .put_storage = put_size },
     { { RLX_METRIC_COUNTER, "storage_evictions", NULL,
         "Counters that were dropped before their time to make room." },
-      put_storage_evictions }
+      .put_storage = put_evictions }
 };
+
+static void put_family(writing_t *w, const family_t *family)
+{
+    if (family->put_trial) {
+        put_trials(w, family);
+    }
+    else if (family->put_storage) {
+        put_storages(w, family);
+    }
+    else {
+        family->put(w);
+    }
+}
 
 static void render(rlx_out_t *out, const rlx_snapshot_t *snapshot,
                    int is_openmetrics)
@@ -515,7 +471,7 @@ static void render(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     name_storages(&w);
     for (apr_size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         rlx_series_begin(&w.series, &families[i].metric);
-        families[i].put(&w);
+        put_family(&w, &families[i]);
     }
     rlx_series_end(&w.series);
 }

@@ -105,15 +105,6 @@ static void put_limit(rlx_out_t *out, const rlx_snapshot_t *snapshot,
                                   NULL));
 }
 
-static void put_time(rlx_out_t *out, rlx_usec_t at)
-{
-    apr_time_exp_t t;
-
-    apr_time_exp_gmt(&t, at);
-    rlx_out_print(out, "%04d-%02d-%02d %02d:%02d:%02d UTC", t.tm_year + 1900,
-                  t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec);
-}
-
 /*
  * Counters
  */
@@ -162,7 +153,7 @@ static void render_counters(rlx_out_t *out, const rlx_snapshot_t *snapshot)
         return;
     }
     rlx_out_put(out, "\nCounters\n  since: ");
-    put_time(out, since);
+    rlx_out_time(out, since);
     rlx_out_put(out, "\n  all requests\n    ");
     rlx_figures_totals(&fates);
     put_fates(out, &fates);
@@ -221,7 +212,7 @@ static void tell_trial(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     put_count(out, view, "1", trial.count_1_percent, 100);
     put_count(out, view, "0.1", trial.count_01_percent, 1000);
     rlx_out_put(out, "    last request: ");
-    put_time(out, trial.last_at);
+    rlx_out_time(out, trial.last_at);
     rlx_out_put(out, "\n");
 }
 
@@ -238,7 +229,7 @@ static void render_key(rlx_out_t *out, const rlx_refused_key_t *key)
         rlx_out_print(out, " to %" APR_UINT64_T_FMT, key->refused);
     }
     rlx_out_put(out, ", last ");
-    put_time(out, key->last_at);
+    rlx_out_time(out, key->last_at);
     rlx_out_put(out, " by ");
     rlx_out_text(out, key->limit);
     if (key->name) {
