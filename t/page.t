@@ -335,6 +335,8 @@ $b->scripts(1);
 
 ### A thousand sections
 
+# A page that comes again by itself would keep the server.
+$b->open('about:blank');
 my $many = join '', map { qq(<Location "/s$_">\nRateLimit "$_ per minute"\n</Location>\n) } 1 .. 1000;
 $h->stop;
 $h = RateLimit::Httpd->start(children => 1, conf => $status . $many . join '', map { <<"END" } 1 .. 3);
