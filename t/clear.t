@@ -271,8 +271,10 @@ is($client->get('/limiter-status?format=text&action=clear-all')->code, 200,
    'and another');
 is($client->post('/limiter-status?action=clear-all', '')->code, 400,
    'the query of a POST says nothing');
-is($client->request('PUT', '/limiter-status', {}, 'action=clear-all')->code,
-   405, 'PUT');
+$r = $client->request('PUT', '/limiter-status', {}, 'action=clear-all');
+# httpd adds TRACE.
+is($r->code . ' ' . join(' ', sort split /, */, $r->header('Allow')),
+   '405 GET HEAD POST TRACE', 'PUT, and what is allowed instead');
 is(scalar(has('192.0.2.41')), 1, 'none of them cleared anything');
 is(clear('action=clear&key=192.0.2.41', 'Content-Type' => "$type; charset=utf-8")
    ->code, 200, 'a charset is fine');
@@ -448,6 +450,8 @@ is(codes(4, '192.0.2.1', "/$_"), '200 200 200 429', "$_: anew")
     for @strategies;
 $r = $client->post('/limiter-status', 'action=clear-all', Accept => 'text/html');
 is($r->code, 503, 'all');
+like($r->body, qr{^Every counter of every key is cleared where a storage answers\.$}m,
+     'no more is said than is done');
 like($r->body, qr{storage redis://\*\*\*\@\S+ does not answer: what it counts stays},
      'with a sentence');
 is(codes(1, '192.0.2.1', '/fixed-window'), 200, 'here it is cleared');

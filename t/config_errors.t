@@ -140,7 +140,7 @@ accepts("RateLimitStatusControl $_") for qw(On off);
 refuses("RateLimitStatusControl $_", $_, 'On', 'Off') for qw(yes 1 DryRun);
 refuses('RateLimitStatusControl', 'takes one argument', 'On or Off');
 refuses("# at server level\nRateLimitStatusControl On",
-        'not allowed outside of sections', 'in a section');
+        'not allowed outside of sections', qr/in a section \(<Location>, <Directory>, \.\.\.\)$/);
 
 accepts("RateLimitRequestFilter $_")
     for 'true', '"%{REMOTE_ADDR} -ipmatch \'10.0.0.0/8\'"',

@@ -140,7 +140,7 @@ is_deeply($first, {
     source => 'own', key => [ '%{req:X-A}', '%{req:X-B}' ], methods => [ 'PUT', 'POST' ],
     per_method => JSON::PP::true, cost => 2, deduct_when => '%{REQUEST_STATUS} == 401',
     reserve => JSON::PP::true, phase => 'early', name => 'in', status => 403,
-    meta => '3/hour', dry_run => JSON::PP::true }, 'options');
+    meta => '3 per 1 hour', dry_run => JSON::PP::true }, 'options');
 is_deeply($second, {
     limit => '2147483647 per 100 year', count => 2147483647, window => 3110400000,
     strategy => 'gcra', source => 'own', methods => [ 'GET' ], scope => 's', burst => 7,

@@ -164,12 +164,19 @@ my $quick = RateLimit::Httpd->start(conf => slurp('conf.d/quickstart.conf') . $s
          ['0.0.4' => 'text/plain; version=0.0.4'],
          ['0.0.4' => 'application/json;q=0.1, text/plain;version=0.0.4'],
          [people => 'text/plain'], [people => '*/*'], [people => undef],
+         # What browsers and libraries send that want a form, and take others.
+         [json => 'application/json, text/plain, */*'], [json => 'application/json, */*'],
+         [json => 'application/json, */*;q=0.5'], [json => 'application/*'],
+         [html => 'text/html, */*'], [html => 'text/html, text/plain, */*;q=0.1'],
+         [html => 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8'],
+         [people => 'text/plain, application/json'], [people => 'text/*'], [people => 'image/png'],
          [people => 'text/plain;version=0.0.5']) {
         my ($want, $accept) = @$_;
         my $r = $c->get('/limiter-status', defined $accept ? (Accept => $accept) : ());
         my $type = $r->header('Content-Type');
         my $got = $type =~ /openmetrics/ ? 'openmetrics'
-                : $type =~ /0\.0\.4/ ? '0.0.4' : 'people';
+                : $type =~ /0\.0\.4/ ? '0.0.4'
+                : $type =~ /(json|html)/ ? $1 : 'people';
         is($got, $want, defined $accept ? "Accept: $accept" : 'no Accept');
     }
     my $r = $c->get('/limiter-status?format=prometheus', Accept => $RateLimit::Metrics::ACCEPT);

@@ -80,6 +80,14 @@ is_deeply([ $b->console ], [], 'the console is still empty');
 $b->picture('figures-phone');
 
 # A storage that does not answer, and the table that stands in for it
+# What is cut is nobody's key.
+$c->get('/a', 'X-User' => 'k' x 130) for 1 .. 3;
+$c->get('/a', 'X-User' => 'j' x 123) for 1 .. 3;
+my $page = $c->get('/limiter-status?format=html')->body;
+my ($k, $j) = ('k' x 127, 'j' x 123);
+like($page, qr{<span class="key">$k</span>\xe2\x80\xa6}, 'a key that is cut leads nowhere');
+like($page, qr{<a class="key" href="[^"]*key=$j">$j</a>}, 'one that is whole does');
+
 $h->stop;
 $h = RateLimit::Httpd->start(children => 1, files => { a => "a\n" }, conf => <<'END');
 RateLimitStorage redis://anna:s3cret@127.0.0.1:1/0

@@ -81,7 +81,8 @@ my $httpd = RateLimit::Httpd->start(
     children => 2, faketime => 1,
     modules => [ qw(rewrite negotiation proxy proxy_http) ],
     files => { map { ($_ => "x\n") } qw(d/index.html d/e.html d/x.txt r/a.html
-                                        w/a.html n/a.html) },
+                                        w/a.html n/a.html q/a.html z/index.html
+                                        y/index.html y/try/index.html) },
     conf => <<"END" . <<'END');
 Include "$dir/conf"
 END
@@ -106,6 +107,19 @@ DirectoryIndex index.html
     <Files index.html>
         RateLimit "6/minute"
     </Files>
+</Directory>
+<Location "/z">
+    RateLimitEngine DryRun
+</Location>
+<Location "/z/index.html">
+    RateLimitEngine On
+</Location>
+<LocationMatch "^/y/(index\.html|try/)">
+    RateLimitEngine DryRun
+</LocationMatch>
+<Directory "@DOCROOT@/q">
+    Require all denied
+    RateLimit "4/hour"
 </Directory>
 ProxyPass "/px/" "http://u:secret@127.0.0.1:1/y/"
 <Proxy "http://u:*">
@@ -213,7 +227,12 @@ is_deeply([ limits('/off') ], [ '', join '',
         '7 per 1 hour'),
     "100 per 1 hour: overridden by Location /off (line 26)\n" ], 'Engine Off')
     or diag page('/off');
-like(page('/dry'), qr/^  engine: DryRun\n.*^  RateLimitEngine is DryRun: /ms, 'DryRun');
+like(page('/dry'), qr/^  engine: DryRun\n.*^  RateLimitEngine is DryRun here: /ms, 'DryRun');
+# Each place has its own: /z/ is tried, what it leads to is enforced, and the other way round.
+like(notes('/z/'), qr{^  RateLimitEngine is DryRun here: .*^  RateLimitEngine is On at /z/index.html: limits refuse$}ms,
+     'DryRun, then On');
+like(notes('/y/'), qr{\A(?!.* is On).*^  RateLimitEngine is DryRun at /y/index.html: limits count}ms, 'On, then DryRun');
+like(notes('/y/try/'), qr{\A(?!.* is On)(?!.*DryRun.*DryRun)}ms, 'twice the same is said once');
 is_deeply(holds('/x&method=TRACE'), [], 'TRACE is never limited');
 like(notes('/x&method=TRACE'), qr/httpd answers TRACE itself/, 'and it is said why');
 like(notes('/x&method=a%20b'), qr/no method/, 'what is no method');
@@ -286,6 +305,10 @@ is_deeply(holds('/r/b.html'), [ $meta, $app, '3 per 1 minute: added by /r/.htacc
                                 '50 per 1 minute: at /d/e.html: own' ], '.htaccess and a rewrite');
 $httpd->write('w/.htaccess', qq(RateLimit "3/minute"\nRateLimit "oops"\n));
 like(page('/w/a.html'), qr{^  answer: 500 .*/w/\.htaccess.*"oops" is not a limit.* \(/w/\.htaccess:2\)$}ms, 'a wrong .htaccess');
+like(notes("/w$_"), qr{\Qw/.htaccess: RateLimit: "oops"\E.*:2\)$}m, "a wrong one on the way to /w$_")
+    for '/', '/none', '/none/deeper', '/a.html/info';
+is_deeply(holds("/q$_"), [ $meta, $app, '4 per 1 hour: own' ], "turned away, but walked: /q$_")
+    for '/a.html', '/a.html/info/x', '/none', '/none/x', '/', '';
 $httpd->write('n/.htaccess', qq(RateLimit "3/minute"\nRateLimitExempt\n));
 like(notes('/n/a.html'), qr{/n/\.htaccess: RateLimitExempt \(line 2\): not allowed}, 'one that is not allowed');
 is_deeply(holds('/n/a.html'), [], 'no limit then');

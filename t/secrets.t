@@ -1,9 +1,9 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
 #
-# What logs in to a storage is shown nowhere: not in any form of
-# limiter-status, not in the dump, not in a log, not in an error, whichever
-# storage it is, and whether it answers.
+# What logs in to a storage, or to a backend that a section or a warning names, is
+# shown nowhere: not in any form of limiter-status, not in the dump, not in a log,
+# not in an error, whichever storage it is, and whether it answers.
 use strict;
 use warnings;
 use FindBin ();
@@ -41,7 +41,26 @@ for my $i (0 .. $#storages) {
         . qq(<Location "/limiter-status">\nSetHandler limiter-status\n)
         . qq(RateLimitExempt All\nRateLimitEngine Off\n</Location>\n</VirtualHost>\n);
 }
-my $h = RateLimit::Httpd->start(conf => $conf, modules => ['ratelimit_toy'],
+# Not a storage's, but just as secret.
+$conf .= <<'END';
+ProxyPass "/app" "http://user:hunter14@127.0.0.1:1/" secret=hunter15
+<Location "/pass">
+    ProxyPass "http://user:hunter14@127.0.0.1:1/x" secret=hunter15
+</Location>
+<Directory "@DOCROOT@/app">
+    RateLimit "5/minute"
+</Directory>
+<Directory "@DOCROOT@/pass">
+    RateLimit "5/minute"
+</Directory>
+<Proxy "http://user:hunter14@127.0.0.1:1/">
+    RateLimit "2/minute" override_defaults=off
+</Proxy>
+<ProxyMatch "^http://user:hunter14@127.0.0.1:1/y">
+    RateLimit "2/minute" override_defaults=off
+</ProxyMatch>
+END
+my $h = RateLimit::Httpd->start(conf => $conf, modules => ['ratelimit_toy', 'proxy', 'proxy_http'],
                                 files => { '../down' => "1\n" });
 my $c = $h->client;
 my %code;
@@ -56,7 +75,7 @@ for my $i (0 .. $#storages) {
 is($code{0}, 429, 'the password is the right one, where one is asked for');
 
 for my $form (qw(text html json prometheus)) {
-    for my $more ('', '&path=/a', '&key=192.0.2.1') {
+    for my $more ('', '&path=/a', '&path=/app/x', '&path=/pass/x', '&key=192.0.2.1') {
         my $r = $c->get("/limiter-status?format=$form$more", Host => 'h0');
         is($r->code, 200, "$form$more is there");
         unlike($r->body, $secret, "$form$more tells nothing");
@@ -83,18 +102,26 @@ is($cluster->{value}, 'redis+cluster://***@127.0.0.1:1,127.0.0.1:2 deny_cache=of
    'those that are no secret are shown');
 ok(fits(), 'and it fits the schema');
 
+# mod_proxy tells its own.
+sub without_proxy { return join '', grep { !/ \[proxy(?:_\w+)?:/ } split /^/, join '', @_ }
+
 my $dir = $h->dir;
-my $dump = qx('@{[RateLimit::Place::httpd_path()]}' -t -D DUMP_RATELIMIT -d '$dir' -f '$dir/httpd.conf' 2>&1);
+my $dump = without_proxy(qx('@{[RateLimit::Place::httpd_path()]}' -t -D DUMP_RATELIMIT -d '$dir' -f '$dir/httpd.conf' 2>&1));
 like($dump, qr/^Storage$/m, 'the dump is there');
 unlike($dump, $secret, 'and tells nothing');
 $h->graceful;
 $c = $h->client;
 $c->get('/', Host => "h$_") for 0 .. $#storages;
 like($h->error_log, qr/RLX/, 'the log is there');
-unlike($h->error_log, $secret, 'and tells nothing, at any level');
+sub error_log { return without_proxy($h->error_log) }
+like(error_log(), qr{do not hold for what ProxyPass /app http://\*\*\*\@127\.0\.0\.1:1/ \(}, 'a backend');
+like(error_log(), qr{do not hold for what ProxyPass http://\*\*\*\@127\.0\.0\.1:1/x \(}, 'in a section');
+$c->get("/$_/x", Host => 'none', 'X-Forwarded-For' => '192.0.2.9') for ('app') x 4;
+like(error_log(), qr{Proxy http://\*\*\*\@127\.0\.0\.1:1/}, 'the section that refuses');
+unlike(error_log(), $secret, 'and tells nothing, at any level');
 unlike($h->access_log, $secret, 'nor the other one');
 $h->stop;
-unlike($h->error_log, $secret, 'nor at the end');
+unlike(error_log(), $secret, 'nor at the end');
 
 ### Errors
 

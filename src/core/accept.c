@@ -23,6 +23,8 @@ typedef struct opinion_t {
     /** How narrow the range is that says it, see covers(). */
     int narrow;
     int permille;
+    /** Where that range begins. */
+    const char *at;
 } opinion_t;
 
 static const char *skip_blanks(const char *s)
@@ -99,17 +101,14 @@ static void hear(opinion_t *opinion, const range_t *range, const char *type)
     if (narrow > opinion->narrow) {
         opinion->narrow = narrow;
         opinion->permille = range->permille;
+        opinion->at = range->text;
     }
 }
 
-int rlx_accept_choose(const char *accept, const char *const *types)
+/** Hear what a field says about each type. */
+static void hear_all(opinion_t *opinions, const char *accept,
+                     const char *const *types)
 {
-    opinion_t opinions[RLX_ACCEPT_TYPES_MAX] = { { 0, 0 } };
-    int choice = -1, best = 0;
-
-    if (!accept || !*skip_blanks(accept)) {
-        return 0;
-    }
     while (*accept) {
         range_t range;
 
@@ -118,11 +117,45 @@ int rlx_accept_choose(const char *accept, const char *const *types)
             hear(&opinions[i], &range, types[i]);
         }
     }
+}
+
+/** Not 0 if a client that wants two types as much names the first one more
+ *  clearly, or before the other. */
+static int is_named_before(const opinion_t *opinion, const opinion_t *than)
+{
+    return opinion->narrow > than->narrow
+           || (opinion->narrow == than->narrow && opinion->at < than->at);
+}
+
+/** @param by_name not 0: among equals the one that the client names */
+static int choose(const char *accept, const char *const *types, int by_name)
+{
+    opinion_t opinions[RLX_ACCEPT_TYPES_MAX] = { { 0, 0, NULL } };
+    int choice = -1, best = 0;
+
+    if (!accept || !*skip_blanks(accept)) {
+        return 0;
+    }
+    hear_all(opinions, accept, types);
     for (int i = 0; i < RLX_ACCEPT_TYPES_MAX && types[i]; i++) {
-        if (opinions[i].permille > best) {
-            best = opinions[i].permille;
+        const opinion_t *opinion = &opinions[i];
+
+        if (opinion->permille > best
+            || (by_name && choice >= 0 && opinion->permille == best
+                && is_named_before(opinion, &opinions[choice]))) {
+            best = opinion->permille;
             choice = i;
         }
     }
     return choice;
+}
+
+int rlx_accept_choose(const char *accept, const char *const *types)
+{
+    return choose(accept, types, 0);
+}
+
+int rlx_accept_choose_named(const char *accept, const char *const *types)
+{
+    return choose(accept, types, 1);
 }

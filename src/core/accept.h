@@ -22,4 +22,14 @@
  */
 int rlx_accept_choose(const char *accept, const char *const *types);
 
+/**
+ * As rlx_accept_choose, but among equals the client decides: by what it names
+ * itself rather than by a wildcard, and by what it names first. Programs that
+ * put a type before others and before "anything" mean it.
+ * @param accept as there
+ * @param types  as there
+ * @return as there
+ */
+int rlx_accept_choose_named(const char *accept, const char *const *types);
+
 #endif /* RLX_CORE_ACCEPT_H */

@@ -340,7 +340,15 @@ extern const command_rec rlx_directives[];
 int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      server_rec *main_server);
 
+/** A URL with *** for what stands before its host's @: a password is nobody's
+ *  business. Anything else stays.
+ *  @param p   for the text
+ *  @param url or a pattern of URLs
+ *  @return it, or the URL itself where there is none */
+const char *rlx_shown_url(apr_pool_t *p, const char *url);
+
 /** What a section is called by itself: "Location /api" of <Location "/api">.
+ *  Without passwords of a <Proxy>.
  *  @param d its line; another directive gives the directive and its words
  *  @param p for the text */
 const char *rlx_section_text(const ap_directive_t *d, apr_pool_t *p);

@@ -54,6 +54,10 @@ typedef struct rlx_trial_t {
     rlx_usec_t last_at;
 } rlx_trial_t;
 
+/** Keys that are longer are cut to this many bytes, or to as few less as make
+ *  whole characters. */
+#define RLX_FIGURES_KEY_MAX 127
+
 /** A key that was often refused. */
 typedef struct rlx_refused_key_t {
     /** As RateLimitKeyDisplay says that it is shown. Escape it. */

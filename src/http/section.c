@@ -33,6 +33,26 @@ static const char *type_of(const ap_directive_t *d)
     return d->directive[0] == '<' ? d->directive + 1 : d->directive;
 }
 
+const char *rlx_shown_url(apr_pool_t *p, const char *url)
+{
+    const char *host = strstr(url, "://");
+    const char *at;
+    apr_size_t len;
+
+    if (!host) {
+        return url;
+    }
+    host += 3;
+    len = strcspn(host, "/?#");
+    at = NULL;
+    for (apr_size_t i = 0; i < len; i++) {
+        at = host[i] == '@' ? host + i : at;
+    }
+    return at ? apr_pstrcat(p, apr_pstrmemdup(p, url,
+                                              (apr_size_t)(host - url)),
+                            "***@", at + 1, NULL) : url;
+}
+
 /** "Location /api" of "<Location" and "\"/api\">". */
 static const char *own_text(const ap_directive_t *d, apr_pool_t *p)
 {
@@ -40,10 +60,13 @@ static const char *own_text(const ap_directive_t *d, apr_pool_t *p)
     const char *args = end ? apr_pstrmemdup(p, d->args, end - d->args)
                            : d->args;
     const char *text = type_of(d);
+    int is_of_urls = is_section(d, "Proxy") || is_section(d, "ProxyMatch");
 
     while (*args) {
         const char *word = ap_getword_conf(p, &args);
 
+        /* Names of sections are in logs, metrics and storages. */
+        word = is_of_urls ? rlx_shown_url(p, word) : word;
         text = *word ? apr_pstrcat(p, text, " ", word, NULL) : text;
     }
     return text;
@@ -201,6 +224,14 @@ static const char *places(unsigned int where)
     }
 }
 
+/** Not 0 for a directive of limits. */
+static int sets_limits(const cmd_parms *cmd)
+{
+    return !ap_cstr_casecmp(cmd->cmd->name, "RateLimit")
+           || !ap_cstr_casecmp(cmd->cmd->name, "RateLimitShared")
+           || !ap_cstr_casecmp(cmd->cmd->name, "RateLimitExempt");
+}
+
 const char *rlx_check_place(const cmd_parms *cmd, unsigned int where)
 {
     if (cmd->limited != -1) {
@@ -217,10 +248,10 @@ const char *rlx_check_place(const cmd_parms *cmd, unsigned int where)
         return NULL;
     }
     if (!cmd->path && !(where & RLX_IN_SERVER)) {
-        return rlx_wrong(cmd, "not allowed outside of sections; it stands %s, "
-                         "and limits for the whole server are set by "
-                         "RateLimitDefault or RateLimitApplication",
-                         places(where));
+        return rlx_wrong(cmd, "not allowed outside of sections; it stands %s%s",
+                         places(where), sets_limits(cmd) ? ", and limits for "
+                         "the whole server are set by RateLimitDefault or "
+                         "RateLimitApplication" : "");
     }
     if (cmd->path && !(where & RLX_IN_SECTION)) {
         return rlx_wrong(cmd, "not allowed in a section; it stands %s",

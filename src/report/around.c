@@ -167,7 +167,8 @@ static void check_cache(apr_array_header_t *warnings, const facts_t *facts,
     if (cache && (!quick || ap_cstr_casecmp(quick->args, "off"))) {
         warn_at(warnings, cache, apr_psprintf(
             warnings->pool, "CacheEnable %s serves what it has before any "
-            "section is known, and so past all limits", cache->args),
+            "section is known, and so past all limits",
+            rlx_shown_url(warnings->pool, cache->args)),
             "CacheQuickHandler Off, unless cached answers are meant to be "
             "free");
     }
@@ -242,6 +243,20 @@ static int is_within(const char *directory, const char *path)
            && (!directory[len] || directory[len] == '/');
 }
 
+/** "ProxyPass /app http://10.0.0.5/": a backend's password and its options,
+ *  which may be secret, are not shown. */
+static const char *shown_pass(apr_pool_t *p, const ap_directive_t *pass)
+{
+    const char *text = pass->directive;
+    const char *args = pass->args;
+
+    for (int words = is_in_section(pass) ? 1 : 2; words && *args; words--) {
+        text = apr_pstrcat(p, text, " ", rlx_shown_url(
+            p, ap_getword_conf(p, &args)), NULL);
+    }
+    return text;
+}
+
 /** Limits in <Directory> for what mod_proxy serves: it asks no directory.
  *  @param sections the server's own, or those of the main server; or NULL
  *  @param is_all   not 0: nothing of the server is asked for elsewhere */
@@ -264,9 +279,9 @@ static void check_proxied(apr_array_header_t *warnings,
                 || (is_all && is_within(files, directory)))) {
             rlx_warnings_add(warnings, section->file, section->line,
                              apr_psprintf(
-                p, "the limits of <%s> do not hold for what %s %s (%s:%d) "
+                p, "the limits of <%s> do not hold for what %s (%s:%d) "
                 "serves from elsewhere: no directory is asked",
-                section->name, pass->directive, pass->args, pass->filename,
+                section->name, shown_pass(p, pass), pass->filename,
                 pass->line_num),
                 "put them into a <Location> of that path");
         }

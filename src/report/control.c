@@ -269,10 +269,16 @@ static void answer_json(rlx_out_t *out, const order_t *order,
     rlx_out_put(out, "}\n");
 }
 
-static void answer_text(rlx_out_t *out, const rlx_cleared_t *cleared)
+static void answer_text(rlx_out_t *out, const order_t *order,
+                        const rlx_cleared_t *cleared)
 {
     ap_set_content_type(out->r, "text/plain; charset=utf-8");
-    rlx_out_print(out, "%s\n", sentence_of(out->r->pool, cleared->counters));
+    /* There is no number where it is all: the sentence is not to promise
+     * what the next takes back. */
+    rlx_out_print(out, "%s\n", order->key || !cleared->failed->nelts
+                  ? sentence_of(out->r->pool, cleared->counters)
+                  : "Every counter of every key is cleared where a storage "
+                    "answers.");
     for (int i = 0; i < cleared->failed->nelts; i++) {
         rlx_out_put(out, "storage ");
         rlx_out_text(out, APR_ARRAY_IDX(cleared->failed, i, const char *));
@@ -334,7 +340,7 @@ static void answer_page(rlx_out_t *out, const order_t *order,
     }
     r->status = HTTP_SEE_OTHER;
     apr_table_setn(r->headers_out, "Location", url);
-    answer_text(out, cleared);
+    answer_text(out, order, cleared);
 }
 
 static int answer(request_rec *r, const char *form, const order_t *order,
@@ -354,7 +360,7 @@ static int answer(request_rec *r, const char *form, const order_t *order,
         answer_page(&out, order, cleared);
     }
     else {
-        answer_text(&out, cleared);
+        answer_text(&out, order, cleared);
     }
     return OK;
 }

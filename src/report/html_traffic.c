@@ -326,11 +326,20 @@ static int is_hash(const char *key)
            && strspn(key + 1, "0123456789abcdef") == 16;
 }
 
-/** A key, and where it is not hashed the way to its counters. */
+/** Not 0 if a key may have been longer, by as much as a character. */
+static int is_cut(const char *key)
+{
+    return strlen(key) > RLX_FIGURES_KEY_MAX - 4;
+}
+
+/** A key, and where it is all of it and not hashed the way to its counters. */
 static void put_key_name(rlx_page_t *page, const char *key)
 {
-    if (is_hash(key)) {
+    if (is_hash(key) || is_cut(key)) {
         rlx_page_element(page, "span", "key", key);
+        if (is_cut(key)) {
+            rlx_page_put(page, "\xe2\x80\xa6");
+        }
         return;
     }
     rlx_page_put(page, "<a class=\"key\" href=\"");

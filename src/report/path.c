@@ -71,27 +71,6 @@ static void explain_answer(rlx_asking_t *asking, const rlx_visit_t *visit)
     asking->blocked_late = NULL;
 }
 
-/** A URL without what stands before its host's @. */
-static const char *without_password(apr_pool_t *p, const char *url)
-{
-    const char *host = strstr(url, "://");
-    const char *at;
-    apr_size_t len;
-
-    if (!host) {
-        return url;
-    }
-    host += 3;
-    len = strcspn(host, "/?#");
-    at = NULL;
-    for (apr_size_t i = 0; i < len; i++) {
-        at = host[i] == '@' ? host + i : at;
-    }
-    return at ? apr_pstrcat(p, apr_pstrmemdup(p, url,
-                                              (apr_size_t)(host - url)),
-                            "***@", at + 1, NULL) : url;
-}
-
 /** What a rewrite in a section leads to, a path with its query string; NULL:
  *  it is no such rewrite. */
 static const char *redirect_of(const rlx_asking_t *asking,
@@ -134,7 +113,7 @@ static void describe_end(rlx_asking_t *asking, const rlx_visit_t *visit)
         }
     }
     else if (filename && !is_file) {
-        filename = without_password(asking->p, !strncmp(filename, "proxy:", 6)
+        filename = rlx_shown_url(asking->p, !strncmp(filename, "proxy:", 6)
                                                ? filename + 6 : filename);
         rlx_note(asking, "it is passed on to %s", filename);
     }

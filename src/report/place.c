@@ -270,6 +270,29 @@ static void resolve(rlx_asking_t *asking, request_rec *r, rlx_why_t *why)
     }
 }
 
+/** Off and DryRun have to be said, and On where httpd comes from one of these:
+ *  each place that it leads to has its own. */
+static void tell_engine(rlx_asking_t *asking, const rlx_why_t *why)
+{
+    const char *engine = rlx_view_engine(why->dir);
+    const char *here = asking->at ? apr_pstrcat(asking->p, "at ", asking->at,
+                                                NULL) : "here";
+    int is_other = asking->at && strcmp(engine, asking->view->engine);
+
+    if (!strcmp(engine, "Off")) {
+        rlx_note(asking, "RateLimitEngine is Off %s: no limit is looked at",
+                 here);
+        asking->blocked = "RateLimitEngine is Off";
+    }
+    else if (!strcmp(engine, "DryRun") && (is_other || !asking->at)) {
+        rlx_note(asking, "RateLimitEngine is DryRun %s: limits count and log, "
+                 "and refuse nothing", here);
+    }
+    else if (is_other) {
+        rlx_note(asking, "RateLimitEngine is On %s: limits refuse", here);
+    }
+}
+
 void rlx_place_explain(rlx_asking_t *asking, request_rec *r)
 {
     const char *blocked = asking->blocked;
@@ -281,15 +304,7 @@ void rlx_place_explain(rlx_asking_t *asking, request_rec *r)
     asking->decided_for = r->per_dir_config;
     describe(asking, &why);
     add_sections(asking, why.dir ? why.dir->chain : NULL);
-    if (why.dir && why.dir->engine == RLX_ENGINE_OFF) {
-        rlx_note(asking, "RateLimitEngine is Off %s: no limit is looked at",
-                 asking->at ? asking->at : "here");
-        asking->blocked = "RateLimitEngine is Off";
-    }
-    else if (why.dir && why.dir->engine == RLX_ENGINE_DRY_RUN) {
-        rlx_note(asking, "RateLimitEngine is DryRun: limits count and log, "
-                 "and refuse nothing");
-    }
+    tell_engine(asking, &why);
     if (!asking->blocked) {
         ask_filters(asking);
         asking->blocked = asking->filtered;

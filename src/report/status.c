@@ -11,6 +11,7 @@
 
 #include "http_main.h"
 #include "http_protocol.h"
+#include "http_request.h"
 
 #include "core/accept.h"
 #include "report/control.h"
@@ -73,7 +74,7 @@ static const form_t *form_by_accept(request_rec *r)
         n++;
     }
     types[n] = NULL;
-    best = rlx_accept_choose(accept, types);
+    best = rlx_accept_choose_named(accept, types);
     if (best == 0 && accept && strstr(accept, "version=0.0.4")) {
         return form_by_name("prometheus");
     }
@@ -211,7 +212,7 @@ int rlx_status_handler(request_rec *r)
     if (!r->handler || strcmp(r->handler, "limiter-status")) {
         return DECLINED;
     }
-    r->allowed = (AP_METHOD_BIT << M_GET) | (AP_METHOD_BIT << M_POST);
+    ap_allow_methods(r, REPLACE_ALLOW, "GET", "POST", NULL);
     if (r->method_number != M_GET && r->method_number != M_POST) {
         return HTTP_METHOD_NOT_ALLOWED;
     }

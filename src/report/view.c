@@ -122,8 +122,28 @@ static void add_conditions(const rlx_options_t *options,
     }
 }
 
+/** The limits of meta=, in canonical form; NULL: there are none. */
+static const char *meta_of(apr_pool_t *p, const rlx_options_t *options)
+{
+    const apr_array_header_t *rules = options->meta;
+    apr_array_header_t *texts;
+
+    if (!rules) {
+        return options->meta_text;
+    }
+    texts = apr_array_make(p, rules->nelts, sizeof(char *));
+    for (int i = 0; i < rules->nelts; i++) {
+        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
+
+        APR_ARRAY_PUSH(texts, const char *) =
+            rule->dynamic ? rlx_dynamic_text(rule->dynamic)
+                          : rule->limit[0].text;
+    }
+    return rlx_view_join(p, texts, "; ");
+}
+
 /** What comes of it. */
-static void add_consequences(const rlx_options_t *options,
+static void add_consequences(apr_pool_t *p, const rlx_options_t *options,
                              rlx_limit_view_t *view)
 {
     add_text(view, "name", options->name);
@@ -133,7 +153,7 @@ static void add_consequences(const rlx_options_t *options,
     if (options->status) {
         add_number(view, "status", options->status);
     }
-    add_text(view, "meta", options->meta_text);
+    add_text(view, "meta", meta_of(p, options));
     if (options->dry_run) {
         add_flag(view, "dry_run", 1);
     }
@@ -164,7 +184,7 @@ static void look(apr_pool_t *p, const rlx_rule_t *rule,
     if (is_sections && !options->override_defaults) {
         add_flag(view, "override_defaults", 0);
     }
-    add_consequences(options, view);
+    add_consequences(p, options, view);
 }
 
 /** Not 0 if a section is further inside than another. */

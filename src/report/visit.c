@@ -230,6 +230,19 @@ static int walk(request_rec *r)
     return ap_directory_walk(r);
 }
 
+/** The name that a walk begins with. A walk takes what is no file off its end,
+ *  and leaves a directory with its slash. */
+static char *whole_filename(const request_rec *r)
+{
+    const char *rest = r->path_info ? r->path_info : "";
+    apr_size_t len = strlen(r->filename);
+
+    if (*rest == '/' && len && r->filename[len - 1] == '/') {
+        rest++;
+    }
+    return apr_pstrcat(r->pool, r->filename, rest, NULL);
+}
+
 /** Not 0 if httpd came past merging before it gave another answer. The walk to
  *  the directory is gone once more, since nothing tells how it ended. */
 static int was_walked(const request_rec *r)
@@ -244,6 +257,8 @@ static int was_walked(const request_rec *r)
     if (!r->filename || !note || !*note) {
         return 0;
     }
+    again.filename = whole_filename(r);
+    again.path_info = NULL;
     again.request_config = ap_create_request_config(r->pool);
     again.per_dir_config = r->server->lookup_defaults;
     again.htaccess = NULL;
@@ -265,7 +280,11 @@ static void find_line(request_rec *r, rlx_lookup_t *lookup)
 /** How far a visit came, and why no further. */
 static void look_back(request_rec *r, rlx_visit_t *visit)
 {
+    const char *said = visit->lookup.said;
+
     visit->is_walked = visit->is_reached || !visit->status || was_walked(r);
+    /* Going there again says the same, or less. */
+    visit->lookup.said = said ? said : visit->lookup.said;
     if (visit->status == HTTP_INTERNAL_SERVER_ERROR) {
         find_line(r, &visit->lookup);
     }

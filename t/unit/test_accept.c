@@ -81,6 +81,31 @@ static int choose(const char *accept)
     return choice;
 }
 
+/* Among equals: what is named rather than a wildcard, and what is named first. */
+static void test_named(void)
+{
+    static const struct {
+        const char *accept;
+        int choice;
+    } named[] = {
+        { NULL, PROBLEM },
+        { "*/*", PROBLEM },
+        { "text/plain, application/json, */*", TEXT },
+        { "application/json, text/plain, */*", JSON },
+        { "*/*, text/html", HTML },
+        { "text/*, */*", HTML },
+        { "text/plain, */*;q=0.9", TEXT },
+        { "text/plain;q=0.5, text/html;q=0.5", TEXT },
+        { "text/plain;q=0.5, text/html;q=0.6", HTML },
+        { "text/html;q=0", NONE },
+    };
+
+    for (int i = 0; i < (int)(sizeof(named) / sizeof(named[0])); i++) {
+        is_int(rlx_accept_choose_named(named[i].accept, types),
+               named[i].choice, named[i].accept ? named[i].accept : "no field");
+    }
+}
+
 /* A megabyte of one piece again and again. Were it read again for each piece,
  * this would take hours. */
 static void test_long(const char *piece, int wanted)
@@ -107,6 +132,7 @@ int main(void)
         is_int(choose(cases[i].accept), cases[i].choice,
                cases[i].accept ? cases[i].accept : "no field");
     }
+    test_named();
     is_int(rlx_accept_choose("a/8", many), 7, "eight types");
     is_int(rlx_accept_choose("a/9", many), -1, "and no more");
     test_long("text/plain,", TEXT);
