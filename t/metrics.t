@@ -50,9 +50,10 @@ sub sound {
     my $om = RateLimit::Metrics->of($h, 'openmetrics');
     is_deeply($m->wrong, [], "$what: every line is as it should be, no series comes twice");
     is_deeply($om->wrong, [], "$what: as OpenMetrics too");
-    # But for the first look, which is a request itself, and for what Redis
-    # takes at a moment.
-    my @series = map { [grep { $_->[0] !~ /^ratelimit_(?:requests_total|storage_size_bytes)$/ }
+    # But for the first look, which is a request itself, for what Redis takes at
+    # a moment, and for the time that passes between the two.
+    my @series = map { [grep { $_->[0] !~ /^ratelimit_(?:requests_total|storage_size_bytes
+                                                       |storage_retry_seconds)$/x }
                         $_->series] } $m, $om;
     is_deeply($series[1], $series[0], "$what: the two say the same");
     is(complaints($m->text), '', "$what: promtool check metrics");
@@ -240,7 +241,7 @@ my $quick = RateLimit::Httpd->start(conf => slurp('conf.d/quickstart.conf') . $s
         </Else>
     </Files>
 </Directory>
-<DirectoryMatch "y">
+<DirectoryMatch "^/y">
     RateLimitShared 5/day scope=x
 </DirectoryMatch>
 <FilesMatch "z">
