@@ -12,10 +12,19 @@
 
 #include "http/figures.h"
 
-/** Told of a limit.
- *  @param place "_main", "_main, Location /a" */
-typedef void limit_fn(rlx_out_t *out, const rlx_snapshot_t *snapshot,
-                      const char *place, const rlx_limit_view_t *view);
+/** Writes what there is to say of a limit.
+ *  @param place "_main", "_main, Location /a"
+ *  @param n     how many limits had something to say before
+ *  @return not 0: this one has */
+typedef int limit_fn(rlx_out_t *out, const rlx_snapshot_t *snapshot,
+                     const char *place, const rlx_limit_view_t *view, int n);
+
+/** A look at every limit. */
+typedef struct visit_t {
+    limit_fn *tell;
+    /** How many had something to say. */
+    int n;
+} visit_t;
 
 /*
  * The limits
@@ -24,7 +33,7 @@ typedef void limit_fn(rlx_out_t *out, const rlx_snapshot_t *snapshot,
 static void visit_rules(rlx_out_t *out, const rlx_snapshot_t *snapshot,
                         const rlx_tree_t *tree, const rlx_node_t *node,
                         const apr_array_header_t *rules, const char *place,
-                        limit_fn *tell)
+                        visit_t *visit)
 {
     const rlx_dir_t *dir = node ? node->dir
                            : rlx_dir_of(tree->sv->server->lookup_defaults);
@@ -38,19 +47,19 @@ static void visit_rules(rlx_out_t *out, const rlx_snapshot_t *snapshot,
         }
         rlx_view_rule(snapshot->p, tree->sv, dir, node ? node->section : NULL,
                       rule, &view);
-        tell(out, snapshot, place, &view);
+        visit->n += visit->tell(out, snapshot, place, &view, visit->n);
         /* Several limits of one line have the same options. */
         if (!i || APR_ARRAY_IDX(rules, i - 1, rlx_rule_t *)->options
                   != rule->options) {
             visit_rules(out, snapshot, tree, node, rule->options->meta,
                         apr_pstrcat(snapshot->p, place, ", meta=", NULL),
-                        tell);
+                        visit);
         }
     }
 }
 
 static void visit_server(rlx_out_t *out, const rlx_snapshot_t *snapshot,
-                         const rlx_tree_t *tree, limit_fn *tell)
+                         const rlx_tree_t *tree, visit_t *visit)
 {
     const rlx_server_t *sv = tree->sv;
     const struct {
@@ -66,28 +75,32 @@ static void visit_server(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     for (apr_size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         visit_rules(out, snapshot, tree, NULL, lists[i].rules,
                     apr_pstrcat(snapshot->p, sv->name, lists[i].name, NULL),
-                    tell);
+                    visit);
     }
 }
 
-/** Visit every limit of the configuration once. */
-static void visit_all(rlx_out_t *out, const rlx_snapshot_t *snapshot,
-                      limit_fn *tell)
+/** Visit every limit of the configuration once.
+ *  @return how many had something to say */
+static int visit_all(rlx_out_t *out, const rlx_snapshot_t *snapshot,
+                     limit_fn *tell)
 {
+    visit_t visit = { tell, 0 };
+
     for (int i = 0; i < snapshot->trees->nelts; i++) {
         const rlx_tree_t *tree = APR_ARRAY_IDX(snapshot->trees, i,
                                                rlx_tree_t *);
 
-        visit_server(out, snapshot, tree, tell);
+        visit_server(out, snapshot, tree, &visit);
         for (int k = 0; k < tree->all->nelts; k++) {
             const rlx_node_t *node = APR_ARRAY_IDX(tree->all, k,
                                                    rlx_node_t *);
 
             visit_rules(out, snapshot, tree, node, node->section->rules,
                         apr_pstrcat(snapshot->p, tree->sv->name, ", ",
-                                    node->section->name, NULL), tell);
+                                    node->section->name, NULL), &visit);
         }
     }
+    return visit.n;
 }
 
 /** "10 per 1 hour name=x  (file:line)". */
@@ -119,8 +132,8 @@ static void put_fates(rlx_out_t *out, const rlx_fates_t *fates)
                   fates->dry_run, fates->errors);
 }
 
-static void tell_fates(rlx_out_t *out, const rlx_snapshot_t *snapshot,
-                       const char *place, const rlx_limit_view_t *view)
+static int tell_fates(rlx_out_t *out, const rlx_snapshot_t *snapshot,
+                      const char *place, const rlx_limit_view_t *view, int n)
 {
     rlx_fates_t fates;
 
@@ -131,6 +144,7 @@ static void tell_fates(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     put_limit(out, snapshot, view);
     rlx_out_put(out, "\n    ");
     put_fates(out, &fates);
+    return 1;
 }
 
 /** Those that have no line of their own, if there are any. */
@@ -185,17 +199,17 @@ static void put_count(rlx_out_t *out, const rlx_limit_view_t *view,
     }
 }
 
-static void tell_trial(rlx_out_t *out, const rlx_snapshot_t *snapshot,
-                       const char *place, const rlx_limit_view_t *view)
+static int tell_trial(rlx_out_t *out, const rlx_snapshot_t *snapshot,
+                      const char *place, const rlx_limit_view_t *view, int n)
 {
     rlx_trial_t trial;
     rlx_fates_t fates;
 
     if (!rlx_figures_trial(view->rule, &trial)) {
-        return;
+        return 0;
     }
     rlx_figures_of(view->rule, &fates);
-    rlx_out_put(out, "  ");
+    rlx_out_put(out, n ? "  " : "\nTrials\n  ");
     rlx_out_text(out, place);
     rlx_out_put(out, ": ");
     put_limit(out, snapshot, view);
@@ -214,6 +228,7 @@ static void tell_trial(rlx_out_t *out, const rlx_snapshot_t *snapshot,
     rlx_out_put(out, "    last request: ");
     rlx_out_time(out, trial.last_at);
     rlx_out_put(out, "\n");
+    return 1;
 }
 
 /*
@@ -246,8 +261,9 @@ void rlx_text_figures(rlx_out_t *out, const rlx_snapshot_t *snapshot)
     const apr_array_header_t *top = rlx_figures_top_refused(snapshot->p);
 
     render_counters(out, snapshot);
-    rlx_out_put(out, "\nTrials\n");
-    visit_all(out, snapshot, tell_trial);
+    if (!visit_all(out, snapshot, tell_trial)) {
+        rlx_out_put(out, "\nTrials: none\n");
+    }
     rlx_out_put(out, top->nelts ? "\nMost refused keys\n"
                                 : "\nMost refused keys: none\n");
     for (int i = 0; i < top->nelts; i++) {
