@@ -231,6 +231,7 @@ INLINE void tell(const call_t *call, const rlx_counter_t *counter,
     verdict->has_room = hit->fits;
     verdict->charged = is_charged;
     verdict->retry_at = call->now;
+    verdict->decided_at = call->now;
     if (!hit->fits) {
         verdict->retry_at = rlx_time_out(
             strategy_of(counter)->retry_at(state, counter->limit,
