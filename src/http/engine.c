@@ -99,7 +99,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
         return DECLINED;
     }
     begin(r, request, phase);
-    request->is_exempt |= (int)plan.exempt;
+    request->is_exempt |= plan.exempt != 0;
     /* Off at first; an error document that is silent leaves them as they
      * are. */
     if (dir && dir->headers != RLX_UNSET) {

@@ -40,8 +40,11 @@ typedef struct rlx_decision_t {
     const rlx_section_t *endpoint;
     /** Who was counted. */
     const char *key;
-    int key_is_public;
     rlx_id_t id;
+    int key_is_public;
+    /** Not 0: the limit has deduct_when= and the response is not known; what
+     *  the verdict says of charging is not the last word. */
+    int is_pending;
     /** What the storage was asked to take. */
     apr_uint32_t cost;
     /** rlx_fate_e: as what the limit has counted the request; or
@@ -50,15 +53,13 @@ typedef struct rlx_decision_t {
     /** rlx_counter_t's text, for a storage that wants it. */
     const char *scope;
     size_t scope_len;
-    /** Not 0: the limit has deduct_when= and the response is not known; what
-     *  the verdict says of charging is not the last word. */
-    int is_pending;
     /** Of no meaning unless pending: the deduct_when= of other limits with the
      *  same counter. Any that holds has it charged. */
     const rlx_filter_t *also;
-    rlx_verdict_t verdict;
     /** The storage that decided it. */
     const rlx_store_t *store;
+    /** Last: all before it may be known beforehand, see usual.h. */
+    rlx_verdict_t verdict;
 } rlx_decision_t;
 
 /** How a request fared. */
@@ -89,6 +90,8 @@ typedef struct rlx_request_t {
     /** As the client asked: httpd asks for error documents by GET. */
     const char *method;
     int method_number;
+    /** RLX_HEADERS_ bits. */
+    int headers;
     /** The configuration that was last decided on: when the request's
      *  differs, sections have come into play since. */
     const ap_conf_vector_t *decided_for;
@@ -101,21 +104,23 @@ typedef struct rlx_request_t {
     rlx_decision_t *decisions;
     int n;
     int room;
-    /** Not 0: a decision may be pending. */
-    int has_pending;
     rlx_result_e result;
+    /** Not 0: a decision may be pending. */
+    unsigned char has_pending;
     /** Not 0: RateLimitRequestFilter said that no limit is looked at; it
      *  holds for all redirects to come. RLX_FILTERED_LOOKUP: this is no
      *  client's request, see lookup.h. */
-    int is_filtered;
+    unsigned char is_filtered;
     /** Not 0: some exemption held, or would have if there were limits. */
-    int is_exempt;
+    unsigned char is_exempt;
     /** Not 0: a storage could not answer. */
     unsigned char has_failed;
     /** Not 0: has_failed, or `noted` is not NULL. */
     unsigned char is_unusual;
     /** As what the request has been counted: 1 + rlx_fate_e; 0: not yet. */
     unsigned char counted;
+    /** Status of the refusal. */
+    int status;
     /** What limits have counted without a decision; see fate.h. */
     struct rlx_noted_t *noted;
     /** The request whose hook refused; NULL: not refused. */
@@ -129,16 +134,12 @@ typedef struct rlx_request_t {
     const rlx_decision_t *breached;
     /** When it was decided, wall clock. */
     rlx_usec_t now_usec;
-    /** RLX_HEADERS_ bits. */
-    int headers;
     /** The meta limits that were looked at last; NULL: none. */
     rlx_meta_t *meta;
     /** The request is refused until then by what is in no decision: meta
      *  limits, limits that are looked at later, or a storage that cannot
      *  answer; 0: it is not. */
     rlx_usec_t closed_until;
-    /** Status of the refusal. */
-    int status;
     /** Seconds after which a refused request has room, at least 1. */
     apr_int64_t wait_sec;
     /** The same in a field; NULL: not refused. */
