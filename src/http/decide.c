@@ -527,10 +527,9 @@ decide_without(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
                                : status;
 }
 
-int rlx_decide(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
-               rlx_plan_t *plan, rlx_phase_e phase)
+int rlx_decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+               rlx_request_t *request, rlx_plan_t *plan, rlx_phase_e phase)
 {
-    const rlx_server_t *sv = rlx_server_of(r->server);
     int status;
 
     request->store = sv->store;

@@ -105,7 +105,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     if (dir && dir->headers != RLX_UNSET) {
         request->headers = dir->headers;
     }
-    status = rlx_decide(r, dir, request, &plan, phase);
+    status = rlx_decide(r, sv, dir, request, &plan, phase);
     rlx_fate_count(request);
     if (rlx_environment_is_read || status != DECLINED) {
         rlx_environment_set(r, request);

@@ -72,11 +72,6 @@ void rlx_request_share(const request_rec *r, rlx_request_t *request)
     }
 }
 
-void rlx_request_read_clock(rlx_request_t *request)
-{
-    request->now_usec = apr_time_now();
-}
-
 /** Not 0 if a speaks for the request rather than b. */
 static int speaks_before(const rlx_decision_t *a, const rlx_decision_t *b)
 {

@@ -182,7 +182,10 @@ void rlx_request_share(const request_rec *r, rlx_request_t *request);
 
 /** Read the wall clock into the record: the one place where the module does,
  *  once for each time that a request is decided. */
-void rlx_request_read_clock(rlx_request_t *request);
+static inline void rlx_request_read_clock(rlx_request_t *request)
+{
+    request->now_usec = apr_time_now();
+}
 
 /** How a request fared in the end. */
 static inline rlx_result_e rlx_request_result(const rlx_request_t *request)
