@@ -38,11 +38,8 @@ typedef struct call_t {
 
 /* A counter that was found. */
 typedef struct hit_t {
-    rlx_place_t place;
     /* NULL: it is nowhere, and it is not going to be charged. */
     rlx_slot_t *slot;
-    /* The lower half of its key word, as it was read. */
-    uint64_t key_lo;
     rlx_word_t state;
     rlx_state_t next;
     int fits;
@@ -186,19 +183,25 @@ INLINE int has_key(const rlx_slot_t *slot, const rlx_place_t *place,
                   == place->key.lo << RLX_WORD_LOW_SHIFT;
 }
 
-INLINE int find(const call_t *call, const rlx_counter_t *counter, hit_t *hit)
+/* Find a counter's slot. 0 if that is unusual.
+ * key_lo: the lower half of its key word as it was read goes there. */
+INLINE int find(const call_t *call, const rlx_counter_t *counter, hit_t *hit,
+                uint64_t *key_lo)
 {
-    hit->slot = &call->hot[rlx_place_set(call->sets, &hit->place, 0)
-                               * RLX_SET_SLOTS
-                           + rlx_place_first(&hit->place)];
-    if (!has_key(hit->slot, &hit->place, &hit->key_lo)) {
-        hit->slot = search(call->header, hit->place.id);
+    rlx_place_t place = rlx_place_of(counter->id);
+
+    hit->slot =
+        &call->hot[rlx_place_set(call->sets, &place, 0) * RLX_SET_SLOTS
+                   + rlx_place_first(&place)];
+    if (!has_key(hit->slot, &place, key_lo)) {
+        hit->slot = search(call->header, counter->id);
         if (!hit->slot) {
             hit->state.lo = 0;
             hit->state.hi = 0;
-            return !is_charging(counter) && is_nowhere(call->header, hit->place.id);
+            return !is_charging(counter)
+                   && is_nowhere(call->header, counter->id);
         }
-        if (!has_key(hit->slot, &hit->place, &hit->key_lo)) {
+        if (!has_key(hit->slot, &place, key_lo)) {
             return 0;
         }
     }
@@ -207,12 +210,13 @@ INLINE int find(const call_t *call, const rlx_counter_t *counter, hit_t *hit)
 }
 
 /* Read the state of a hit and decide on it. 0 if its key is another now. */
-INLINE int weigh(const call_t *call, const rlx_counter_t *counter, hit_t *hit)
+INLINE int weigh(const call_t *call, const rlx_counter_t *counter, hit_t *hit,
+                 uint64_t key_lo)
 {
     if (hit->slot) {
         hit->state = rlx_word_read(&hit->slot->state);
         if (rlx_word_is_ref(hit->state)
-            || rlx_half_load(&hit->slot->key.lo) != hit->key_lo) {
+            || rlx_half_load(&hit->slot->key.lo) != key_lo) {
             return 0;
         }
     }
@@ -254,16 +258,16 @@ static inline int is_changed(const hit_t *hit)
 INLINE int decide_one(const call_t *call, const rlx_counter_t *counter,
                       rlx_verdict_t *verdict)
 {
+    uint64_t key_lo = 0;
     rlx_word_t seen;
     hit_t hit;
 
-    hit.place = rlx_place_of(counter->id);
     if (!is_usual(counter) || counter->only_test
-        || !find(call, counter, &hit)) {
+        || !find(call, counter, &hit, &key_lo)) {
         return 0;
     }
     do {
-        if (!weigh(call, counter, &hit)) {
+        if (!weigh(call, counter, &hit, key_lo)) {
             return 0;
         }
         if (!is_changed(&hit)) {
@@ -277,26 +281,31 @@ INLINE int decide_one(const call_t *call, const rlx_counter_t *counter,
 }
 
 /* Find and decide each counter alone. 0 if anything is unusual. */
-static int weigh_few(const call_t *call, const rlx_counter_t *counters, int n,
-                     hit_t *hit, int *refused)
+INLINE int weigh_few(const call_t *call, const rlx_counter_t *counters, int n,
+                     hit_t *hits, int *refused)
 {
     int i;
 
     *refused = 0;
     for (i = 0; i < n; ++i) {
-        if (!is_usual(&counters[i]) || !find(call, &counters[i], &hit[i])
-            || !weigh(call, &counters[i], &hit[i])) {
+        uint64_t key_lo = 0;
+        hit_t hit;
+
+        if (!is_usual(&counters[i])
+            || !find(call, &counters[i], &hit, &key_lo)
+            || !weigh(call, &counters[i], &hit, key_lo)) {
             return 0;
         }
-        *refused |= !hit[i].fits;
-        if ((!hit[i].fits || counters[i].cost == 0) && is_changed(&hit[i])) {
+        *refused |= !hit.fits;
+        if ((!hit.fits || counters[i].cost == 0) && is_changed(&hit)) {
             return 0;
         }
+        hits[i] = hit;
     }
     return 1;
 }
 
-static int charge_few(const call_t *call, const rlx_counter_t *counters, int n,
+INLINE int charge_few(const call_t *call, const rlx_counter_t *counters, int n,
                       const hit_t *hit)
 {
     rlx_mcas_change_t change[FEW_MAX];
@@ -334,8 +343,9 @@ INLINE int decide_few(const call_t *call, rlx_charge_e mode,
     int i;
 
     for (i = 0; i < n; ++i) {
-        hit[i].place = rlx_place_of(counters[i].id);
-        rlx_place_prefetch(call->hot, call->sets, &hit[i].place);
+        rlx_place_t place = rlx_place_of(counters[i].id);
+
+        rlx_place_prefetch(call->hot, call->sets, &place);
     }
     if (!weigh_few(call, counters, n, hit, &refused)
         || (refused && mode != RLX_CHARGE_ATOMIC)
