@@ -108,6 +108,16 @@ static rlx_id_t id_of(const rlx_key_t *key)
     return rlx_id_of(rlx_secret(), RLX_ID_KEY, key->text, key->len);
 }
 
+rlx_id_t rlx_key_id(const request_rec *r, const rlx_server_t *sv,
+                    const char *text)
+{
+    const rlx_client_t *client = rlx_client_of(r, sv);
+
+    return client && client->key.text == text
+           ? client->key.id
+           : rlx_id_of(rlx_secret(), RLX_ID_KEY, text, strlen(text));
+}
+
 void rlx_key_of_text(const char *text, int is_public_text, rlx_key_t *key)
 {
     take(key, text, is_public_text);

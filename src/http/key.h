@@ -75,6 +75,11 @@ const char *rlx_key_address(apr_pool_t *p, const char *text, int prefix_bits);
  *  client's address or user name. */
 int rlx_key_is_public(const char *expression);
 
+/** rlx_id_of(RLX_ID_KEY, text) of a key of a request; remembered where that is
+ *  its client. */
+rlx_id_t rlx_key_id(const request_rec *r, const rlx_server_t *sv,
+                    const char *text);
+
 /** A key that somebody names.
  *  @param text           lives as long as the key
  *  @param is_public_text not 0: it may be shown */
