@@ -280,92 +280,97 @@ INLINE int decide_one(const call_t *call, const rlx_counter_t *counter,
     return 1;
 }
 
-/* Find and decide each counter alone. 0 if anything is unusual. */
-INLINE int weigh_few(const call_t *call, const rlx_counter_t *counters, int n,
-                     hit_t *hits, int *refused)
+/* Find and decide one of several. 0 if anything is unusual. */
+INLINE int weigh_one(const call_t *call, const rlx_counter_t *counter,
+                     hit_t *hit)
 {
-    int i;
+    uint64_t key_lo = 0;
 
-    *refused = 0;
-    for (i = 0; i < n; ++i) {
-        uint64_t key_lo = 0;
-        hit_t hit;
-
-        if (!is_usual(&counters[i])
-            || !find(call, &counters[i], &hit, &key_lo)
-            || !weigh(call, &counters[i], &hit, key_lo)) {
-            return 0;
-        }
-        *refused |= !hit.fits;
-        if ((!hit.fits || counters[i].cost == 0) && is_changed(&hit)) {
-            return 0;
-        }
-        hits[i] = hit;
-    }
-    return 1;
+    return is_usual(counter) && find(call, counter, hit, &key_lo)
+           && weigh(call, counter, hit, key_lo)
+           && ((hit->fits && counter->cost != 0) || !is_changed(hit));
 }
 
-INLINE int charge_few(const call_t *call, const rlx_counter_t *counters, int n,
-                      const hit_t *hit)
+/* One of several has no room: look at all of them, and charge none. 0 if
+ * anything is unusual, or all have room by now. */
+APART int refuse_few(const rlx_table_t *table, const rlx_counter_t *counters,
+                     int n, rlx_usec_t now, rlx_verdict_t *verdicts)
 {
-    rlx_mcas_change_t change[FEW_MAX];
-    rlx_mcas_t mcas;
-    int changes = 0;
+    const call_t call = begin(table, now);
+    int refused = 0;
+    hit_t hit;
     int i;
 
-    mcas.base = (unsigned char *)call->hot - call->header->hot_at;
     for (i = 0; i < n; ++i) {
-        if (is_charging(&counters[i])) {
-            rlx_mcas_change_t *c = &change[changes++];
-
-            c->at = (uint64_t)((unsigned char *)&hit[i].slot->state
-                               - mcas.base);
-            c->old = hit[i].state;
-            c->next = rlx_word_next(hit[i].state, hit[i].next);
+        if (!weigh_one(&call, &counters[i], &hit)) {
+            return 0;
         }
+        refused |= !hit.fits;
+        tell(&call, &counters[i], &hit, 0, &verdicts[i]);
     }
-    if (changes == 0) {
-        return 1;
-    }
-    mcas.at = call->header->mcas_at;
-    mcas.smalls = call->header->smalls;
-    mcas.larges = call->header->larges;
-    return rlx_mcas(&mcas, change, changes, 0);
+    return refused;
 }
 
-/* A few counters of which all are charged, or none. */
-INLINE int decide_few(const call_t *call, rlx_charge_e mode,
-                      const rlx_counter_t *counters, int n,
+static inline void plan_charge(const call_t *call, const hit_t *hit,
+                               rlx_mcas_change_t *change)
+{
+    change->at = (uint64_t)((const unsigned char *)&hit->slot->state
+                            - (const unsigned char *)call->header);
+    change->old = hit->state;
+    change->next = rlx_word_next(hit->state, hit->next);
+}
+
+static inline int carry_out(const rlx_header_t *header,
+                            rlx_mcas_change_t *change, int changes)
+{
+    const rlx_mcas_t mcas = { (unsigned char *)(uintptr_t)header,
+                              header->mcas_at, header->smalls,
+                              header->larges };
+
+    return changes == 0 || rlx_mcas(&mcas, change, changes, 0);
+}
+
+/* A few counters of which all are charged, or none. Each is told at once as
+ * if all had room, as they mostly have. */
+INLINE int decide_few(const rlx_table_t *table, rlx_charge_e mode,
+                      const rlx_counter_t *counters, int n, rlx_usec_t now,
                       rlx_verdict_t *verdicts)
 {
-    hit_t hit[FEW_MAX];
-    int refused;
+    const call_t call = begin(table, now);
+    rlx_mcas_change_t change[FEW_MAX];
+    int changes = 0;
     int i;
 
     for (i = 0; i < n; ++i) {
         rlx_place_t place = rlx_place_of(counters[i].id);
 
-        rlx_place_prefetch(call->hot, call->sets, &place);
-    }
-    if (!weigh_few(call, counters, n, hit, &refused)
-        || (refused && mode != RLX_CHARGE_ATOMIC)
-        || (!refused && !charge_few(call, counters, n, hit))) {
-        return 0;
+        rlx_place_prefetch(call.hot, call.sets, &place);
     }
     for (i = 0; i < n; ++i) {
-        tell(call, &counters[i], &hit[i],
-             !refused && is_charging(&counters[i]), &verdicts[i]);
+        int is_charged = is_charging(&counters[i]);
+        hit_t hit;
+
+        if (!weigh_one(&call, &counters[i], &hit)) {
+            return 0;
+        }
+        if (!hit.fits) {
+            return mode == RLX_CHARGE_ATOMIC
+                   && refuse_few(table, counters, n, now, verdicts);
+        }
+        if (is_charged) {
+            plan_charge(&call, &hit, &change[changes++]);
+        }
+        tell(&call, &counters[i], &hit, is_charged, &verdicts[i]);
     }
-    return 1;
+    return carry_out(call.header, change, changes);
 }
 
 APART void decide_more(const rlx_table_t *table, rlx_charge_e mode,
                        const rlx_counter_t *counters, int n, rlx_usec_t now,
                        rlx_verdict_t *verdicts)
 {
-    call_t call = begin(table, now);
-
-    if (n > FEW_MAX || !decide_few(&call, mode, counters, n, verdicts)) {
+    if (n > FEW_MAX
+        || !decide_few(table, mode, counters, n, now, verdicts)) {
         rlx_batch_decide(table, mode, 0, counters, n, now, verdicts);
     }
 }
