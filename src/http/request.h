@@ -160,11 +160,30 @@ static inline rlx_request_t *rlx_request_find(const request_rec *r)
 }
 
 /**
- * Make a record, attached to r; there is none.
+ * Make a record, attached to r; there is none. Record and decisions are one
+ * piece of memory, and this is inline: it is done for every request that a
+ * limit holds for.
  * @param method rlx_method_of(r)
  * @param room   decisions that it has room for
  */
-rlx_request_t *rlx_request_make(request_rec *r, int method, int room);
+static inline rlx_request_t *rlx_request_make(request_rec *r, int method,
+                                              int room)
+{
+    enum { half = sizeof(rlx_request_t) / 2 };
+    rlx_request_t *request = apr_palloc(r->pool, sizeof(*request)
+                                        + sizeof(rlx_decision_t)
+                                          * (apr_size_t)room);
+
+    /* A compiler clears a few words at once, and more of them in a loop. */
+    memset(request, 0, half);
+    memset((char *)request + half, 0, sizeof(*request) - half);
+    request->method = r->method;
+    request->method_number = method;
+    request->decisions = (rlx_decision_t *)(request + 1);
+    request->room = room;
+    ap_set_module_config(r->request_config, &ratelimit_ext_module, request);
+    return request;
+}
 
 /** The record of a client request, made if there is none, attached to r, and
  *  with room for so many more decisions. */
