@@ -427,9 +427,9 @@ decide_usual(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
 
     if (!client) {
         rlx_key_of(r, dir, plan->holdings[0].rule->options, &own);
-    }
-    if (!key->len) {
-        return decide_unusual(r, dir, request, plan, RLX_PHASE_FIXUPS);
+        if (!own.len) {
+            return decide_unusual(r, dir, request, plan, RLX_PHASE_FIXUPS);
+        }
     }
     if (is_debug) {
         log_plan(r, plan);

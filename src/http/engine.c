@@ -91,15 +91,21 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     if (phase == RLX_PHASE_EARLY && !has_early(&plan) && !sv->has_early_meta) {
         return DECLINED;
     }
-    request = request ? rlx_request_get(r, plan.n)
-                      : rlx_request_make(r, method, plan.n);
-    /* What is served for a refusal is never refused. */
-    if (request->refused_in && !rlx_htaccess_goes_on(r, request, &plan)) {
-        rlx_environment_set(r, request);
-        return DECLINED;
+    if (!request) {
+        request = rlx_request_make(r, method, plan.n);
+    }
+    else {
+        request = rlx_request_get(r, plan.n);
+        /* What is served for a refusal is never refused. */
+        if (request->refused_in && !rlx_htaccess_goes_on(r, request, &plan)) {
+            rlx_environment_set(r, request);
+            return DECLINED;
+        }
     }
     begin(r, request, phase);
-    request->is_exempt |= plan.exempt != 0;
+    if (plan.exempt) {
+        request->is_exempt = 1;
+    }
     /* Off at first; an error document that is silent leaves them as they
      * are. */
     if (dir && dir->headers != RLX_UNSET) {

@@ -141,7 +141,7 @@ static void client_key(request_rec *r, rlx_key_t *key)
     key->id = id_of(key);
     /* Once for each connection, whatever its virtual hosts say of prefixes:
      * its memory is not freed before its end. */
-    if (r->useragent_ip != c->client_ip
+    if (!key->len || r->useragent_ip != c->client_ip
         || ap_get_module_config(c->conn_config, &ratelimit_ext_module)) {
         return;
     }

@@ -32,7 +32,7 @@ typedef struct rlx_key_t {
  */
 const char *rlx_client_address(request_rec *r);
 
-/** The client of a connection, remembered with it. */
+/** The client of a connection, remembered with it; its key is not empty. */
 typedef struct rlx_client_t {
     /** The connection's client_ip when this was made. */
     const char *ip;
