@@ -5,77 +5,36 @@
  * State: hi = start, lo = units charged.
  */
 
+#include "core/fixed_inside.h"
 #include "core/strategies.h"
-
-typedef struct window_t {
-    rlx_usec_t start;
-    uint32_t charged;
-} window_t;
-
-/* The window that is open at `now`; start 0 if none is. */
-static inline window_t window_at(rlx_state_t state, const rlx_limit_t *limit,
-                                 rlx_usec_t now)
-{
-    static const window_t none = { 0, 0 };
-    window_t w;
-
-    w.start = (rlx_usec_t)state.hi;
-    w.charged = (uint32_t)state.lo;
-    if (w.start > now) {
-        w.start = now; /* the clock stepped back: no longer than W from here */
-    }
-    if (w.start == 0 || now - w.start >= limit->window_usec) {
-        return none;
-    }
-    return w;
-}
-
-static inline int has_room(window_t w, const rlx_limit_t *limit,
-                           uint32_t cost)
-{
-    return limit->count != 0 && (uint64_t)w.charged + cost <= limit->count;
-}
 
 static int fixed_charge(rlx_state_t state, const rlx_limit_t *limit,
                         uint32_t cost, rlx_usec_t now, rlx_state_t *next)
 {
-    window_t w = window_at(state, limit, now);
-    int fits = has_room(w, limit, cost);
-
-    if (fits && cost != 0) {
-        w.start = w.start != 0 ? w.start : now;
-        w.charged += cost;
-    }
-    next->hi = (uint64_t)w.start;
-    next->lo = w.charged;
-    return fits;
+    return rlx_window_charge(state, limit, cost, now, next);
 }
 
 static void fixed_read(rlx_state_t state, const rlx_limit_t *limit,
                        rlx_usec_t now, rlx_reading_t *reading)
 {
-    window_t w = window_at(state, limit, now);
-
-    reading->remaining =
-        w.charged < limit->count ? limit->count - w.charged : 0;
-    reading->reset_at = w.start != 0 ? w.start + limit->window_usec : now;
+    rlx_window_read(state, limit, now, reading);
 }
 
 static rlx_usec_t fixed_retry_at(rlx_state_t state, const rlx_limit_t *limit,
                                  uint32_t cost, rlx_usec_t now)
 {
-    window_t w = window_at(state, limit, now);
+    rlx_window_t w = rlx_window_at(state, limit, now);
 
     if (limit->count == 0 || cost > limit->count) {
         return RLX_NEVER;
     }
-    return has_room(w, limit, cost) ? now : w.start + limit->window_usec;
+    return rlx_window_fits(w, limit, cost) ? now : w.start + limit->window_usec;
 }
 
 static uint32_t fixed_used(rlx_state_t state, const rlx_limit_t *limit,
                            rlx_usec_t now)
 {
-    return window_at(state, limit, now).charged;
+    return rlx_window_at(state, limit, now).charged;
 }
 
 /* Windows do not overlap: the one that is open is the charge's own if it
@@ -86,7 +45,7 @@ static int fixed_give_back(rlx_state_t state, const rlx_limit_t *limit,
                            rlx_usec_t now, rlx_state_t *next)
 {
     static const rlx_state_t never_charged = { 0, 0 };
-    window_t w = window_at(state, limit, now);
+    rlx_window_t w = rlx_window_at(state, limit, now);
 
     if (cost == 0 || w.charged == 0 || charged_at < w.start
         || charged_at > now) {

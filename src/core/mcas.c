@@ -192,9 +192,10 @@ static inline int entry_read(step_t step, uint64_t i,
     return seq_of(rlx_half_load(&step.d->status)) == step.seq;
 }
 
-/* Replace one old value by a reference. 0 if the word is another by now. */
-static int install(const rlx_mcas_t *mcas, step_t step,
-                   const rlx_mcas_change_t *change)
+/* Replace one old value by a reference, whatever stands there. 0 if the word
+ * is another by now. */
+static int install_anyhow(const rlx_mcas_t *mcas, step_t step,
+                          const rlx_mcas_change_t *change)
 {
     rlx_word_t *word = word_at(mcas, change->at);
     rlx_word_t ref = ref_to(step, change->old);
@@ -212,6 +213,17 @@ static int install(const rlx_mcas_t *mcas, step_t step,
         found = change->old;
     }
     return 1;
+}
+
+/* The same; inline as far as nobody is in the way. */
+static inline int install(const rlx_mcas_t *mcas, step_t step,
+                          const rlx_mcas_change_t *change)
+{
+    rlx_word_t found = change->old;
+
+    return rlx_word_cas(word_at(mcas, change->at), &found,
+                        ref_to(step, change->old))
+           || install_anyhow(mcas, step, change);
 }
 
 /* Phase 1 and 2. */
@@ -236,8 +248,8 @@ static void decide(const rlx_mcas_t *mcas, step_t step, uint64_t status,
 /* Phase 3 for one word. After a failure also a word that still is the old
  * one gets a new generation: else a helper that fell asleep in phase 1 might
  * put its reference there when the descriptor serves another step. */
-static void settle(const rlx_mcas_t *mcas, step_t step,
-                   const rlx_mcas_change_t *change, int succeeded)
+static void settle_anyhow(const rlx_mcas_t *mcas, step_t step,
+                          const rlx_mcas_change_t *change, int succeeded)
 {
     rlx_word_t *word = word_at(mcas, change->at);
     rlx_word_t ref = ref_to(step, change->old);
@@ -251,6 +263,18 @@ static void settle(const rlx_mcas_t *mcas, step_t step,
                            || rlx_word_equal(found, ref))) {
             return;
         }
+    }
+}
+
+/* The same; inline as far as the step succeeded and nobody was quicker. */
+static inline void settle(const rlx_mcas_t *mcas, step_t step,
+                          const rlx_mcas_change_t *change, int succeeded)
+{
+    rlx_word_t found = ref_to(step, change->old);
+
+    if (!succeeded
+        || !rlx_word_cas(word_at(mcas, change->at), &found, change->next)) {
+        settle_anyhow(mcas, step, change, succeeded);
     }
 }
 
@@ -406,6 +430,9 @@ static void take(const rlx_mcas_t *mcas, int n, step_t *step)
     uint64_t i;
     int tries;
 
+    /* Where it lies takes a call to find out, which compilers take for so
+     * cheap that they do it again. */
+    __asm__("" : "+r"(habit));
     if (habit->favourite == 0) {
         habit->favourite = first_favourite(habit);
     }
@@ -443,6 +470,11 @@ static int sort(rlx_mcas_change_t *changes, int n)
     int gap;
     int i;
 
+    for (i = 1; i < n && changes[i - 1].at < changes[i].at; ++i) {
+    }
+    if (i == n) {
+        return 1;
+    }
     for (gap = n / 3; gap > 1; gap /= 3) {
         for (i = gap; i < n; ++i) {
             sift(changes, i, gap);

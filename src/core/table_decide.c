@@ -82,6 +82,7 @@ static void tell(const batch_t *b, const item_t *item,
     verdict->reset_at = rlx_time_out(reading->reset_at, b->now_rel, b->now);
     verdict->retry_at =
         item->fits ? b->now : rlx_time_out(retry_at, b->now_rel, b->now);
+    verdict->decided_at = b->now;
 }
 
 /* A count of 0 has no state. */
@@ -92,6 +93,7 @@ static void tell_never(const batch_t *b, rlx_verdict_t *verdict)
     verdict->remaining = 0;
     verdict->reset_at = b->now;
     verdict->retry_at = RLX_NEVER;
+    verdict->decided_at = b->now;
 }
 
 static int tell_moving(const batch_t *b, item_t *item, rlx_verdict_t *verdict)

@@ -8,8 +8,11 @@
  * The key of a slot is looked at before and after its state is read, so the
  * state is its own; and as the state changes whenever the key does, a
  * compare-and-swap of it that succeeds proves that the key is the same still.
+ *
+ * Fixed windows are worked out in place; what else there is, by its strategy.
  */
 
+#include "core/fixed_inside.h"
 #include "core/table.h"
 #include "core/table_inside.h"
 
@@ -35,30 +38,60 @@ typedef struct call_t {
 
 /* A counter that was found. */
 typedef struct hit_t {
-    rlx_place_t place;
     /* NULL: it is nowhere, and it is not going to be charged. */
     rlx_slot_t *slot;
-    rlx_word_t key;
     rlx_word_t state;
     rlx_state_t next;
     int fits;
 } hit_t;
 
-static inline void begin(call_t *call, const rlx_table_t *table,
-                         rlx_usec_t now)
+static inline rlx_slot_t *hot_of(const rlx_header_t *header)
+{
+    return (rlx_slot_t *)(void *)((unsigned char *)(uintptr_t)header
+                                  + header->hot_at);
+}
+
+INLINE call_t begin(const rlx_table_t *table, rlx_usec_t now)
 {
     const rlx_header_t *header = rlx_header(table);
+    call_t call = { header, hot_of(header), header->sets, now,
+                    rlx_time_in(header, now) };
 
-    call->header = header;
-    call->hot = (rlx_slot_t *)(void *)(table->base + header->hot_at);
-    call->sets = header->sets;
-    call->now = now;
-    call->now_rel = rlx_time_in(header, now);
+    return call;
 }
 
 static inline const rlx_strategy_t *strategy_of(const rlx_counter_t *counter)
 {
     return rlx_strategies[counter->limit->strategy];
+}
+
+INLINE int charge(const call_t *call, const rlx_counter_t *counter,
+                  rlx_state_t state, rlx_state_t *next)
+{
+    rlx_state_t after;
+    int fits;
+
+    if (counter->limit->strategy == RLX_FIXED_WINDOW) {
+        return rlx_window_charge(state, counter->limit, counter->cost,
+                                 call->now_rel, next);
+    }
+    fits = strategy_of(counter)->charge(state, counter->limit, counter->cost,
+                                        call->now_rel, &after);
+    *next = after;
+    return fits;
+}
+
+INLINE void look(const call_t *call, const rlx_counter_t *counter,
+                 rlx_state_t state, rlx_reading_t *reading)
+{
+    rlx_reading_t other;
+
+    if (counter->limit->strategy == RLX_FIXED_WINDOW) {
+        rlx_window_read(state, counter->limit, call->now_rel, reading);
+        return;
+    }
+    strategy_of(counter)->read(state, counter->limit, call->now_rel, &other);
+    *reading = other;
 }
 
 /* Not 0 if a counter is charged where it has room. */
@@ -73,11 +106,20 @@ static inline int is_usual(const rlx_counter_t *counter)
            && counter->limit->count != 0;
 }
 
+/*
+ * What is not usual, but quick still. Apart, and without a look at what the
+ * usual way has in registers.
+ */
+
+#define APART static __attribute__((noinline))
+
 /* Not 0 if none of a set's keys is the one, or about to change. */
-static int lacks(const call_t *call, const rlx_place_t *place, int which)
+static int lacks(const rlx_header_t *header, const rlx_place_t *place,
+                 int which)
 {
     rlx_slot_t *slot =
-        &call->hot[rlx_place_set(call->sets, place, which) * RLX_SET_SLOTS];
+        &hot_of(header)[rlx_place_set(header->sets, place, which)
+                        * RLX_SET_SLOTS];
     int i;
 
     for (i = 0; i < RLX_SET_SLOTS; ++i) {
@@ -91,19 +133,21 @@ static int lacks(const call_t *call, const rlx_place_t *place, int which)
 }
 
 /* Not 0 if a counter that was not found is nowhere, for sure. */
-static int is_nowhere(const call_t *call, const rlx_place_t *place)
+APART int is_nowhere(const rlx_header_t *header, rlx_id_t id)
 {
-    return !__atomic_load_n(&call->header->has_overflowed, __ATOMIC_SEQ_CST)
-           && lacks(call, place, 0) && lacks(call, place, 1);
+    rlx_place_t place = rlx_place_of(id);
+
+    return !__atomic_load_n(&header->has_overflowed, __ATOMIC_SEQ_CST)
+           && lacks(header, &place, 0) && lacks(header, &place, 1);
 }
 
 /* The facts of a named limit are what they should be. */
-static int is_up_to_date(const call_t *call, const rlx_counter_t *counter,
-                         uint32_t slot)
+APART int is_up_to_date(const rlx_header_t *header,
+                        const rlx_counter_t *counter, const rlx_slot_t *at)
 {
-    rlx_cold_t *cold = (rlx_cold_t *)(void *)((unsigned char *)call->hot
-                                              - call->header->hot_at
-                                              + call->header->cold_at);
+    uint32_t slot = (uint32_t)(at - hot_of(header));
+    rlx_cold_t *cold = (rlx_cold_t *)(void *)((unsigned char *)(uintptr_t)header
+                                              + header->cold_at);
     rlx_word_t meta = rlx_word_read(
         &cold[slot / RLX_SET_SLOTS].meta[slot % RLX_SET_SLOTS]);
     rlx_state_t wanted =
@@ -113,41 +157,77 @@ static int is_up_to_date(const call_t *call, const rlx_counter_t *counter,
            && rlx_state_equal(rlx_word_payload(meta), wanted);
 }
 
-INLINE int find(const call_t *call, const rlx_counter_t *counter, hit_t *hit)
+/* A key that is not where it is put first: elsewhere in the sets A and B?
+ * NULL if not. */
+APART rlx_slot_t *search(const rlx_header_t *header, rlx_id_t id)
 {
+    rlx_place_t place = rlx_place_of(id);
+    rlx_slot_t *hot = hot_of(header);
     rlx_found_t found;
 
-    if (rlx_find_quick(call->hot, call->sets, &hit->place, &found)) {
-        hit->slot = &call->hot[found.slot];
-        hit->key = found.key;
-        return !counter->is_named || is_up_to_date(call, counter, found.slot);
+    return rlx_find_quick(hot, header->sets, &place, &found)
+               ? &hot[found.slot] : NULL;
+}
+
+/*
+ * The usual way
+ */
+
+/* Not 0 if a slot has the key of a place. */
+INLINE int has_key(const rlx_slot_t *slot, const rlx_place_t *place,
+                   uint64_t *key_lo)
+{
+    *key_lo = rlx_half_load(&slot->key.lo);
+    return rlx_half_load(&slot->key.hi) == place->key.hi
+           && (*key_lo & ~RLX_WORD_GEN_MASK)
+                  == place->key.lo << RLX_WORD_LOW_SHIFT;
+}
+
+/* Find a counter's slot. 0 if that is unusual.
+ * key_lo: the lower half of its key word as it was read goes there. */
+INLINE int find(const call_t *call, const rlx_counter_t *counter, hit_t *hit,
+                uint64_t *key_lo)
+{
+    rlx_place_t place = rlx_place_of(counter->id);
+
+    hit->slot =
+        &call->hot[rlx_place_set(call->sets, &place, 0) * RLX_SET_SLOTS
+                   + rlx_place_first(&place)];
+    if (!has_key(hit->slot, &place, key_lo)) {
+        hit->slot = search(call->header, counter->id);
+        if (!hit->slot) {
+            hit->state.lo = 0;
+            hit->state.hi = 0;
+            return !is_charging(counter)
+                   && is_nowhere(call->header, counter->id);
+        }
+        if (!has_key(hit->slot, &place, key_lo)) {
+            return 0;
+        }
     }
-    hit->slot = NULL;
-    hit->state.lo = 0;
-    hit->state.hi = 0;
-    return !is_charging(counter) && is_nowhere(call, &hit->place);
+    return !counter->is_named
+           || is_up_to_date(call->header, counter, hit->slot);
 }
 
 /* Read the state of a hit and decide on it. 0 if its key is another now. */
-INLINE int weigh(const call_t *call, const rlx_counter_t *counter, hit_t *hit)
+INLINE int weigh(const call_t *call, const rlx_counter_t *counter, hit_t *hit,
+                 uint64_t key_lo)
 {
     if (hit->slot) {
         hit->state = rlx_word_read(&hit->slot->state);
         if (rlx_word_is_ref(hit->state)
-            || rlx_half_load(&hit->slot->key.lo) != hit->key.lo) {
+            || rlx_half_load(&hit->slot->key.lo) != key_lo) {
             return 0;
         }
     }
-    hit->fits = strategy_of(counter)->charge(
-        rlx_word_payload(hit->state), counter->limit, counter->cost,
-        call->now_rel, &hit->next);
+    hit->fits =
+        charge(call, counter, rlx_word_payload(hit->state), &hit->next);
     return 1;
 }
 
 INLINE void tell(const call_t *call, const rlx_counter_t *counter,
                  const hit_t *hit, int is_charged, rlx_verdict_t *verdict)
 {
-    const rlx_strategy_t *strategy = strategy_of(counter);
     rlx_state_t state =
         is_charged ? hit->next : rlx_word_payload(hit->state);
     rlx_reading_t reading;
@@ -155,13 +235,14 @@ INLINE void tell(const call_t *call, const rlx_counter_t *counter,
     verdict->has_room = hit->fits;
     verdict->charged = is_charged;
     verdict->retry_at = call->now;
+    verdict->decided_at = call->now;
     if (!hit->fits) {
         verdict->retry_at = rlx_time_out(
-            strategy->retry_at(state, counter->limit, counter->cost,
-                               call->now_rel),
+            strategy_of(counter)->retry_at(state, counter->limit,
+                                           counter->cost, call->now_rel),
             call->now_rel, call->now);
     }
-    strategy->read(state, counter->limit, call->now_rel, &reading);
+    look(call, counter, state, &reading);
     verdict->remaining = reading.remaining;
     verdict->reset_at =
         rlx_time_out(reading.reset_at, call->now_rel, call->now);
@@ -174,19 +255,19 @@ static inline int is_changed(const hit_t *hit)
 }
 
 /* One counter: one compare-and-swap, or none. */
-static int decide_one(const call_t *call, const rlx_counter_t *counter,
+INLINE int decide_one(const call_t *call, const rlx_counter_t *counter,
                       rlx_verdict_t *verdict)
 {
+    uint64_t key_lo = 0;
     rlx_word_t seen;
     hit_t hit;
 
-    hit.place = rlx_place_of(counter->id);
     if (!is_usual(counter) || counter->only_test
-        || !find(call, counter, &hit)) {
+        || !find(call, counter, &hit, &key_lo)) {
         return 0;
     }
     do {
-        if (!weigh(call, counter, &hit)) {
+        if (!weigh(call, counter, &hit, key_lo)) {
             return 0;
         }
         if (!is_changed(&hit)) {
@@ -199,77 +280,99 @@ static int decide_one(const call_t *call, const rlx_counter_t *counter,
     return 1;
 }
 
-/* Find and decide each counter alone. 0 if anything is unusual. */
-static int weigh_few(const call_t *call, const rlx_counter_t *counters, int n,
-                     hit_t *hit, int *refused)
+/* Find and decide one of several. 0 if anything is unusual. */
+INLINE int weigh_one(const call_t *call, const rlx_counter_t *counter,
+                     hit_t *hit)
 {
-    int i;
+    uint64_t key_lo = 0;
 
-    *refused = 0;
-    for (i = 0; i < n; ++i) {
-        if (!is_usual(&counters[i]) || !find(call, &counters[i], &hit[i])
-            || !weigh(call, &counters[i], &hit[i])) {
-            return 0;
-        }
-        *refused |= !hit[i].fits;
-        if ((!hit[i].fits || counters[i].cost == 0) && is_changed(&hit[i])) {
-            return 0;
-        }
-    }
-    return 1;
+    return is_usual(counter) && find(call, counter, hit, &key_lo)
+           && weigh(call, counter, hit, key_lo)
+           && ((hit->fits && counter->cost != 0) || !is_changed(hit));
 }
 
-static int charge_few(const call_t *call, const rlx_counter_t *counters, int n,
-                      const hit_t *hit)
+/* One of several has no room: look at all of them, and charge none. 0 if
+ * anything is unusual, or all have room by now. */
+APART int refuse_few(const rlx_table_t *table, const rlx_counter_t *counters,
+                     int n, rlx_usec_t now, rlx_verdict_t *verdicts)
 {
+    const call_t call = begin(table, now);
+    int refused = 0;
+    hit_t hit;
+    int i;
+
+    for (i = 0; i < n; ++i) {
+        if (!weigh_one(&call, &counters[i], &hit)) {
+            return 0;
+        }
+        refused |= !hit.fits;
+        tell(&call, &counters[i], &hit, 0, &verdicts[i]);
+    }
+    return refused;
+}
+
+static inline void plan_charge(const call_t *call, const hit_t *hit,
+                               rlx_mcas_change_t *change)
+{
+    change->at = (uint64_t)((const unsigned char *)&hit->slot->state
+                            - (const unsigned char *)call->header);
+    change->old = hit->state;
+    change->next = rlx_word_next(hit->state, hit->next);
+}
+
+static inline int carry_out(const rlx_header_t *header,
+                            rlx_mcas_change_t *change, int changes)
+{
+    const rlx_mcas_t mcas = { (unsigned char *)(uintptr_t)header,
+                              header->mcas_at, header->smalls,
+                              header->larges };
+
+    return changes == 0 || rlx_mcas(&mcas, change, changes, 0);
+}
+
+/* A few counters of which all are charged, or none. Each is told at once as
+ * if all had room, as they mostly have. */
+INLINE int decide_few(const rlx_table_t *table, rlx_charge_e mode,
+                      const rlx_counter_t *counters, int n, rlx_usec_t now,
+                      rlx_verdict_t *verdicts)
+{
+    const call_t call = begin(table, now);
     rlx_mcas_change_t change[FEW_MAX];
-    rlx_mcas_t mcas;
     int changes = 0;
     int i;
 
-    mcas.base = (unsigned char *)call->hot - call->header->hot_at;
     for (i = 0; i < n; ++i) {
-        if (is_charging(&counters[i])) {
-            rlx_mcas_change_t *c = &change[changes++];
+        rlx_place_t place = rlx_place_of(counters[i].id);
 
-            c->at = (uint64_t)((unsigned char *)&hit[i].slot->state
-                               - mcas.base);
-            c->old = hit[i].state;
-            c->next = rlx_word_next(hit[i].state, hit[i].next);
+        rlx_place_prefetch(call.hot, call.sets, &place);
+    }
+    for (i = 0; i < n; ++i) {
+        int is_charged = is_charging(&counters[i]);
+        hit_t hit;
+
+        if (!weigh_one(&call, &counters[i], &hit)) {
+            return 0;
         }
+        if (!hit.fits) {
+            return mode == RLX_CHARGE_ATOMIC
+                   && refuse_few(table, counters, n, now, verdicts);
+        }
+        if (is_charged) {
+            plan_charge(&call, &hit, &change[changes++]);
+        }
+        tell(&call, &counters[i], &hit, is_charged, &verdicts[i]);
     }
-    if (changes == 0) {
-        return 1;
-    }
-    mcas.at = call->header->mcas_at;
-    mcas.smalls = call->header->smalls;
-    mcas.larges = call->header->larges;
-    return rlx_mcas(&mcas, change, changes, 0);
+    return carry_out(call.header, change, changes);
 }
 
-/* A few counters of which all are charged, or none. */
-static int decide_few(const call_t *call, rlx_charge_e mode,
-                      const rlx_counter_t *counters, int n,
-                      rlx_verdict_t *verdicts)
+APART void decide_more(const rlx_table_t *table, rlx_charge_e mode,
+                       const rlx_counter_t *counters, int n, rlx_usec_t now,
+                       rlx_verdict_t *verdicts)
 {
-    hit_t hit[FEW_MAX];
-    int refused;
-    int i;
-
-    for (i = 0; i < n; ++i) {
-        hit[i].place = rlx_place_of(counters[i].id);
-        rlx_place_prefetch(call->hot, call->sets, &hit[i].place);
+    if (n > FEW_MAX
+        || !decide_few(table, mode, counters, n, now, verdicts)) {
+        rlx_batch_decide(table, mode, 0, counters, n, now, verdicts);
     }
-    if (!weigh_few(call, counters, n, hit, &refused)
-        || (refused && mode != RLX_CHARGE_ATOMIC)
-        || (!refused && !charge_few(call, counters, n, hit))) {
-        return 0;
-    }
-    for (i = 0; i < n; ++i) {
-        tell(call, &counters[i], &hit[i],
-             !refused && is_charging(&counters[i]), &verdicts[i]);
-    }
-    return 1;
 }
 
 void rlx_table_decide(const rlx_table_t *table, rlx_charge_e mode,
@@ -278,10 +381,12 @@ void rlx_table_decide(const rlx_table_t *table, rlx_charge_e mode,
 {
     call_t call;
 
-    begin(&call, table, now);
-    if (n == 1 ? !decide_one(&call, counters, verdicts)
-               : n > FEW_MAX
-                     || !decide_few(&call, mode, counters, n, verdicts)) {
+    if (n != 1) {
+        decide_more(table, mode, counters, n, now, verdicts);
+        return;
+    }
+    call = begin(table, now);
+    if (!decide_one(&call, counters, verdicts)) {
         rlx_batch_decide(table, mode, 0, counters, n, now, verdicts);
     }
 }

@@ -135,36 +135,34 @@ static int is_charged(const rlx_verdict_t *verdicts, int n)
 /** A refused request may have been charged to limits that had room for it and
  *  have none for another: when they will have is asked anew, or Retry-After
  *  would be too early for them. */
-static void ask_when(const batch_t *batch, request_rec *r,
-                     const rlx_request_t *request)
+static __attribute__((noinline)) void
+ask_when(request_rec *r, const rlx_request_t *request,
+         const rlx_counter_t *counters, int n, rlx_verdict_t *verdicts)
 {
-    apr_size_t n = (apr_size_t)batch->n;
-    rlx_verdict_t *after = apr_palloc(r->pool, sizeof(rlx_verdict_t) * n);
-    apr_status_t status = rlx_store_look(request->store, batch->counters,
-                                         batch->n, request->now_usec, after,
-                                         r->pool);
+    rlx_verdict_t *after = apr_palloc(r->pool, sizeof(rlx_verdict_t)
+                                               * (apr_size_t)n);
+    apr_status_t status = rlx_store_look(request->store, counters, n,
+                                         request->now_usec, after, r->pool);
 
-    for (int i = 0; i < batch->n && status == APR_SUCCESS; i++) {
-        if (batch->verdicts[i].charged) {
-            batch->verdicts[i].retry_at = after[i].retry_at;
+    for (int i = 0; i < n && status == APR_SUCCESS; i++) {
+        if (verdicts[i].charged) {
+            verdicts[i].retry_at = after[i].retry_at;
         }
     }
 }
 
-/** Ask the storage. */
-static apr_status_t batch_decide(const batch_t *batch, request_rec *r,
-                                 const rlx_request_t *request,
-                                 rlx_charge_e mode)
+/** Ask the storage. Always inline, as it is for every request. */
+static inline __attribute__((always_inline)) apr_status_t
+ask(request_rec *r, const rlx_request_t *request, rlx_charge_e mode,
+    const rlx_counter_t *counters, int n, rlx_verdict_t *verdicts)
 {
-    apr_status_t status = rlx_store_decide(request->store, mode,
-                                           batch->counters, batch->n,
-                                           request->now_usec, batch->verdicts,
+    apr_status_t status = rlx_store_decide(request->store, mode, counters, n,
+                                           request->now_usec, verdicts,
                                            r->pool);
 
     if (status == APR_SUCCESS && mode != RLX_CHARGE_ATOMIC
-        && !has_room(batch->verdicts, batch->n)
-        && is_charged(batch->verdicts, batch->n)) {
-        ask_when(batch, r, request);
+        && !has_room(verdicts, n) && is_charged(verdicts, n)) {
+        ask_when(r, request, counters, n, verdicts);
     }
     return status;
 }
@@ -182,16 +180,17 @@ static void batch_keep(const batch_t *batch, rlx_request_t *request)
     }
 }
 
-/** The first decision of a batch without room; NULL if all had. */
-static const rlx_decision_t *batch_breach(const batch_t *batch,
-                                          const rlx_request_t *request)
+/** The first decision without room from some on; NULL if all had. */
+static inline const rlx_decision_t *find_breach(const rlx_request_t *request,
+                                                int first)
 {
-    for (int i = batch->first; i < request->n; i++) {
-        if (!request->decisions[i].verdict.has_room) {
-            return &request->decisions[i];
-        }
+    const rlx_decision_t *decision = &request->decisions[first];
+    const rlx_decision_t *end = &request->decisions[request->n];
+
+    while (decision < end && decision->verdict.has_room) {
+        decision++;
     }
-    return NULL;
+    return decision < end ? decision : NULL;
 }
 
 /** The storage cannot answer about limits that only try, and may have answered
@@ -223,6 +222,13 @@ log_decisions(request_rec *r, const rlx_request_t *request, int first)
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0161) "%s",
                       rlx_decision_text(r, request, &request->decisions[i]));
     }
+}
+
+static __attribute__((noinline, cold)) void
+log_plan(request_rec *r, const rlx_plan_t *plan)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
+                  rlx_plan_text(r->pool, plan));
 }
 
 /** Decide the limits of a plan that have dry_run=on: each by itself, and
@@ -260,7 +266,7 @@ decide_dry(rlx_counting_t *counting, const rlx_plan_t *plan,
     batch_keep(batch, request);
     rlx_fate_decided_all(r, counting->dir, request, batch->first);
     log_decisions(r, request, batch->first);
-    if (!breached && (breached = batch_breach(batch, request)) != NULL) {
+    if (!breached && (breached = find_breach(request, batch->first)) != NULL) {
         rlx_breach_spare(r, request, breached);
     }
     return 1;
@@ -298,23 +304,13 @@ static __attribute__((noinline)) void uncharge(request_rec *r,
     }
 }
 
-/** Put what is to be decided in a batch. Always inline: it is the greater
- *  part of the work, for every request. */
-static inline __attribute__((always_inline)) void
-gather(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
-       rlx_request_t *request, rlx_phase_e phase)
+/** Put what is to be decided in a batch. */
+static void gather(batch_t *batch, rlx_counting_t *counting,
+                   const rlx_plan_t *plan, rlx_request_t *request,
+                   rlx_phase_e phase)
 {
     request_rec *r = counting->r;
-    const rlx_server_t *sv = rlx_server_of(r->server);
 
-    if (phase == RLX_PHASE_FIXUPS && !request->n
-        && rlx_usual_fits(plan, sv, counting->dir)) {
-        batch->n = rlx_usual_fill(r, counting->dir, plan->usual, request,
-                                  batch->counters);
-        if (batch->n) {
-            return;
-        }
-    }
     if (phase == RLX_PHASE_EARLY) {
         batch->lane = RLX_LANE_EARLY;
         batch->lane_mask |= RLX_LANE_EARLY;
@@ -329,11 +325,11 @@ gather(batch_t *batch, rlx_counting_t *counting, const rlx_plan_t *plan,
     batch_fill(batch, counting, plan, request);
 }
 
-/** Decide what holds for r and was not decided before.
+/** Decide what holds for r and was not decided before, whatever it is.
  *  @return DECLINED, the status of the refusal, or UNDECIDED */
-static int decide(request_rec *r, const rlx_dir_t *dir,
-                  rlx_request_t *request, const rlx_plan_t *plan,
-                  rlx_phase_e phase)
+static __attribute__((noinline)) int
+decide_unusual(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
+               const rlx_plan_t *plan, rlx_phase_e phase)
 {
     rlx_counter_t few_counters[FEW];
     rlx_verdict_t few_verdicts[FEW];
@@ -346,8 +342,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     int is_debug = APLOG_R_IS_LEVEL(r, APLOG_DEBUG);
 
     if (is_debug) {
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, RLXNO(0010) "%s",
-                      rlx_plan_text(r->pool, plan));
+        log_plan(r, plan);
     }
     if (plan->n > FEW) {
         apr_size_t n = (apr_size_t)plan->n;
@@ -363,8 +358,8 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     }
     is_asked = batch.n != 0;
     if (is_asked) {
-        if (batch_decide(&batch, r, request, charge_mode(dir))
-            != APR_SUCCESS) {
+        if (ask(r, request, charge_mode(dir), batch.counters, batch.n,
+                batch.verdicts) != APR_SUCCESS) {
             request->n = before;
             return UNDECIDED;
         }
@@ -372,7 +367,7 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
         if (is_debug) {
             log_decisions(r, request, before);
         }
-        breached = batch_breach(&batch, request);
+        breached = find_breach(request, before);
         rlx_fate_decided(r, dir, request, before, breached != NULL);
         status = breached ? rlx_breach_refuse(r, dir, request, breached)
                           : DECLINED;
@@ -393,11 +388,83 @@ static int decide(request_rec *r, const rlx_dir_t *dir,
     return status;
 }
 
+/** Ask for counters that were foreseen. Verdicts land in the record, one alone
+ *  at once.
+ *  @return not 0 if the storage answers */
+static inline __attribute__((always_inline)) int
+ask_foreseen(request_rec *r, rlx_request_t *request, rlx_charge_e mode,
+             const rlx_counter_t *counters, int n)
+{
+    rlx_decision_t *decision = request->decisions;
+    rlx_verdict_t verdicts[RLX_USUAL_MAX];
+
+    if (n == 1) {
+        return ask(r, request, mode, counters, 1, &decision->verdict)
+               == APR_SUCCESS;
+    }
+    if (ask(r, request, mode, counters, n, verdicts) != APR_SUCCESS) {
+        return 0;
+    }
+    for (int i = 0; i < n; i++, decision++) {
+        decision->verdict = verdicts[i];
+    }
+    return 1;
+}
+
+/** The same where all but the key was known beforehand: no limit has a lane,
+ *  or is pending, and nothing was decided before. */
+static __attribute__((noinline)) int
+decide_usual(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+             rlx_request_t *request, const rlx_plan_t *plan)
+{
+    rlx_counter_t counters[RLX_USUAL_MAX];
+    const rlx_client_t *client = dir && dir->key ? NULL
+                                                 : rlx_client_of(r, sv);
+    const rlx_decision_t *breached;
+    rlx_key_t own;
+    const rlx_key_t *key = client ? &client->key : &own;
+    int is_debug = APLOG_R_IS_LEVEL(r, APLOG_DEBUG);
+
+    if (!client) {
+        rlx_key_of(r, dir, plan->holdings[0].rule->options, &own);
+        if (!own.len) {
+            return decide_unusual(r, dir, request, plan, RLX_PHASE_FIXUPS);
+        }
+    }
+    if (is_debug) {
+        log_plan(r, plan);
+    }
+    rlx_usual_fill(plan->usual, key, request, counters);
+    if (!ask_foreseen(r, request, charge_mode(dir), counters,
+                      plan->usual->n)) {
+        request->n = 0;
+        return UNDECIDED;
+    }
+    if (is_debug) {
+        log_decisions(r, request, 0);
+    }
+    breached = find_breach(request, 0);
+    rlx_fate_decided(r, dir, request, 0, breached != NULL);
+    return breached ? rlx_breach_refuse(r, dir, request, breached) : DECLINED;
+}
+
+/** The one or the other. Inline: every request comes here. */
+static inline __attribute__((always_inline)) int
+decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+       rlx_request_t *request, const rlx_plan_t *plan, rlx_phase_e phase)
+{
+    return phase == RLX_PHASE_FIXUPS && !request->n
+           && rlx_usual_fits(plan, sv, dir)
+           ? decide_usual(r, sv, dir, request, plan)
+           : decide_unusual(r, dir, request, plan, phase);
+}
+
 /** The same where there are meta limits: nothing else is looked at or charged
  *  where they refuse, and they are charged where another limit does. */
 static __attribute__((noinline)) int
-decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
-                 const rlx_plan_t *plan, rlx_phase_e phase)
+decide_with_meta(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+                 rlx_request_t *request, const rlx_plan_t *plan,
+                 rlx_phase_e phase)
 {
     int before = request->n;
     const rlx_decision_t *breached;
@@ -415,7 +482,7 @@ decide_with_meta(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
         return status;
     }
     if (plan->n) {
-        status = decide(r, dir, request, plan, phase);
+        status = decide(r, sv, dir, request, plan, phase);
     }
     if (status != DECLINED && status != UNDECIDED) {
         rlx_meta_charge(r, request, charge_mode(dir));
@@ -434,9 +501,9 @@ decide_all(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
            rlx_request_t *request, const rlx_plan_t *plan, rlx_phase_e phase)
 {
     if ((sv->meta || plan->has_meta) && !(plan->exempt & RLX_EXEMPT_META)) {
-        return decide_with_meta(r, dir, request, plan, phase);
+        return decide_with_meta(r, sv, dir, request, plan, phase);
     }
-    return plan->n ? decide(r, dir, request, plan, phase) : DECLINED;
+    return plan->n ? decide(r, sv, dir, request, plan, phase) : DECLINED;
 }
 
 /** The storage cannot answer: decide elsewhere, or not at all. */
@@ -460,10 +527,9 @@ decide_without(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
                                : status;
 }
 
-int rlx_decide(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
-               rlx_plan_t *plan, rlx_phase_e phase)
+int rlx_decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+               rlx_request_t *request, rlx_plan_t *plan, rlx_phase_e phase)
 {
-    const rlx_server_t *sv = rlx_server_of(r->server);
     int status;
 
     request->store = sv->store;

@@ -24,12 +24,13 @@ typedef enum {
  * Decide what holds and was not decided before, meta limits first; charge,
  * and refuse where there is no room. Where the storage cannot answer, what
  * RateLimitStorageFailure says is done.
+ * @param sv      the request's server
  * @param dir     its configuration; may be NULL
  * @param request its record, with room for the plan
  * @param plan    what holds; may be another afterwards (RateLimitFallback)
  * @return DECLINED, or the status of the refusal
  */
-int rlx_decide(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
-               rlx_plan_t *plan, rlx_phase_e phase);
+int rlx_decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+               rlx_request_t *request, rlx_plan_t *plan, rlx_phase_e phase);
 
 #endif /* RLX_HTTP_DECIDE_H */

@@ -18,24 +18,29 @@ static const char pairs[] =
     "6061626364656667686970717273747576777879"
     "8081828384858687888990919293949596979899";
 
-/* Two digits for each division: fields of a response are mostly numbers. */
+/* Two digits for each division, and by halves of a register as soon as the
+ * number fits one: fields of a response are mostly numbers. */
 const char *rlx_digits(apr_pool_t *p, apr_uint64_t value)
 {
     enum { ROOM = sizeof("18446744073709551615") };
     char *digit = (char *)apr_palloc(p, ROOM) + ROOM - 1;
+    apr_uint32_t rest;
 
     *digit = '\0';
-    while (value >= 100) {
+    for (; value > APR_UINT32_MAX; value /= 100) {
         digit -= 2;
         memcpy(digit, pairs + 2 * (value % 100), 2);
-        value /= 100;
     }
-    if (value >= 10) {
+    for (rest = (apr_uint32_t)value; rest >= 100; rest /= 100) {
         digit -= 2;
-        memcpy(digit, pairs + 2 * value, 2);
+        memcpy(digit, pairs + 2 * (rest % 100), 2);
+    }
+    if (rest >= 10) {
+        digit -= 2;
+        memcpy(digit, pairs + 2 * rest, 2);
     }
     else {
-        *--digit = (char)('0' + value);
+        *--digit = (char)('0' + rest);
     }
     return digit;
 }

@@ -91,21 +91,27 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     if (phase == RLX_PHASE_EARLY && !has_early(&plan) && !sv->has_early_meta) {
         return DECLINED;
     }
-    request = request ? rlx_request_get(r, plan.n)
-                      : rlx_request_make(r, method, plan.n);
-    /* What is served for a refusal is never refused. */
-    if (request->refused_in && !rlx_htaccess_goes_on(r, request, &plan)) {
-        rlx_environment_set(r, request);
-        return DECLINED;
+    if (!request) {
+        request = rlx_request_make(r, method, plan.n);
+    }
+    else {
+        request = rlx_request_get(r, plan.n);
+        /* What is served for a refusal is never refused. */
+        if (request->refused_in && !rlx_htaccess_goes_on(r, request, &plan)) {
+            rlx_environment_set(r, request);
+            return DECLINED;
+        }
     }
     begin(r, request, phase);
-    request->is_exempt |= (int)plan.exempt;
+    if (plan.exempt) {
+        request->is_exempt = 1;
+    }
     /* Off at first; an error document that is silent leaves them as they
      * are. */
     if (dir && dir->headers != RLX_UNSET) {
         request->headers = dir->headers;
     }
-    status = rlx_decide(r, dir, request, &plan, phase);
+    status = rlx_decide(r, sv, dir, request, &plan, phase);
     rlx_fate_count(request);
     if (rlx_environment_is_read || status != DECLINED) {
         rlx_environment_set(r, request);
@@ -155,16 +161,26 @@ int rlx_engine_early(request_rec *r)
     return is_concerned(r, sv, dir) ? look(r, sv, dir, RLX_PHASE_EARLY) : DECLINED;
 }
 
-int rlx_engine_fixups(request_rec *r)
+/** Decide a request by its configuration as it is in fixups. */
+static inline int fix_up(request_rec *r)
 {
     const rlx_server_t *sv = rlx_server_of(r->server);
     const rlx_dir_t *dir = rlx_dir_of(r->per_dir_config);
 
-    if (r->prev) {
-        go_on(r);
-    }
     return is_concerned(r, sv, dir) ? look(r, sv, dir, RLX_PHASE_FIXUPS)
                                     : DECLINED;
+}
+
+/** Apart, as few requests come here. */
+static __attribute__((noinline)) int fix_up_after(request_rec *r)
+{
+    go_on(r);
+    return fix_up(r);
+}
+
+int rlx_engine_fixups(request_rec *r)
+{
+    return r->prev ? fix_up_after(r) : fix_up(r);
 }
 
 /** Sections have come into play, or there are no limits. */
@@ -182,18 +198,27 @@ static int look_again(request_rec *r)
     return status;
 }
 
-int rlx_engine_handler(request_rec *r)
+/** The same, and the variables for the handler. Apart, as few requests come
+ *  here. */
+static __attribute__((noinline)) int handle_anew(request_rec *r)
 {
-    rlx_request_t *request = ap_get_module_config(r->request_config,
-                                                  &ratelimit_ext_module);
-    int status = DECLINED;
+    int status = look_again(r);
+    rlx_request_t *request = r->main ? NULL : rlx_request_find(r);
 
-    if (!request || request->decided_for != r->per_dir_config) {
-        status = look_again(r);
-        request = r->main ? NULL : rlx_request_find(r);
-    }
     if (request) {
         rlx_environment_handled(r, request);
     }
     return status;
+}
+
+int rlx_engine_handler(request_rec *r)
+{
+    rlx_request_t *request = ap_get_module_config(r->request_config,
+                                                  &ratelimit_ext_module);
+
+    if (!request || request->decided_for != r->per_dir_config) {
+        return handle_anew(r);
+    }
+    rlx_environment_handled(r, request);
+    return DECLINED;
 }

@@ -12,6 +12,7 @@
 #include "http/fate.h"
 
 #include "http/counter.h"
+#include "http/key.h"
 #include "http/manner.h"
 
 /** What a limit has counted without a decision. */
@@ -272,8 +273,7 @@ void rlx_fate_refused(request_rec *r, const rlx_request_t *request,
     if (!rlx_shared_figures.heavy) {
         return;
     }
-    hash = sv->id.word[0] ^ rlx_id_of(rlx_secret(), RLX_ID_KEY, breached->key,
-                                      strlen(breached->key)).word[0];
+    hash = sv->id.word[0] ^ rlx_key_id(r, sv, breached->key).word[0];
     tag = tag_of(r, breached);
     entry = rlx_heavy_note(rlx_shared_figures.heavy, hash, tag,
                            request->now_usec);

@@ -108,45 +108,47 @@ static rlx_id_t id_of(const rlx_key_t *key)
     return rlx_id_of(rlx_secret(), RLX_ID_KEY, key->text, key->len);
 }
 
+rlx_id_t rlx_key_id(const request_rec *r, const rlx_server_t *sv,
+                    const char *text)
+{
+    const rlx_client_t *client = rlx_client_of(r, sv);
+
+    return client && client->key.text == text
+           ? client->key.id
+           : rlx_id_of(rlx_secret(), RLX_ID_KEY, text, strlen(text));
+}
+
 void rlx_key_of_text(const char *text, int is_public_text, rlx_key_t *key)
 {
     take(key, text, is_public_text);
     key->id = id_of(key);
 }
 
-/** The client of a connection, remembered with it. */
-typedef struct client_t {
-    /** The connection's client_ip when this was made. */
-    const char *ip;
-    int prefix_bits;
-    rlx_key_t key;
-} client_t;
-
 /** The client's address as a key. All requests of a connection have the same
  *  unless mod_remoteip names others, and its hash is most of the work. */
 static void client_key(request_rec *r, rlx_key_t *key)
 {
     conn_rec *c = r->connection;
-    int prefix_bits = rlx_server_of(r->server)->ipv6_prefix;
-    client_t *client = ap_get_module_config(c->conn_config,
-                                            &ratelimit_ext_module);
+    const rlx_server_t *sv = rlx_server_of(r->server);
+    const rlx_client_t *known = rlx_client_of(r, sv);
+    rlx_client_t *client;
 
-    if (client && client->ip == r->useragent_ip && client->ip == c->client_ip
-        && client->prefix_bits == prefix_bits) {
-        *key = client->key;
+    if (known) {
+        *key = known->key;
         return;
     }
     take(key, rlx_client_address(r), 1);
     key->id = id_of(key);
     /* Once for each connection, whatever its virtual hosts say of prefixes:
      * its memory is not freed before its end. */
-    if (client || r->useragent_ip != c->client_ip) {
+    if (!key->len || r->useragent_ip != c->client_ip
+        || ap_get_module_config(c->conn_config, &ratelimit_ext_module)) {
         return;
     }
     client = apr_palloc(c->pool, sizeof(*client));
     ap_set_module_config(c->conn_config, &ratelimit_ext_module, client);
     client->ip = c->client_ip;
-    client->prefix_bits = prefix_bits;
+    client->prefix_bits = sv->ipv6_prefix;
     client->key = *key;
     if (key->text != c->client_ip) {
         client->key.text = apr_pstrmemdup(c->pool, key->text, key->len);

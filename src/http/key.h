@@ -32,6 +32,28 @@ typedef struct rlx_key_t {
  */
 const char *rlx_client_address(request_rec *r);
 
+/** The client of a connection, remembered with it; its key is not empty. */
+typedef struct rlx_client_t {
+    /** The connection's client_ip when this was made. */
+    const char *ip;
+    int prefix_bits;
+    rlx_key_t key;
+} rlx_client_t;
+
+/** What is remembered of a request's client; NULL: nothing that holds for
+ *  it. Inline: most requests ask. */
+static inline const rlx_client_t *rlx_client_of(const request_rec *r,
+                                                const rlx_server_t *sv)
+{
+    const conn_rec *c = r->connection;
+    const rlx_client_t *client = ap_get_module_config(c->conn_config,
+                                                      &ratelimit_ext_module);
+
+    return client && client->ip == r->useragent_ip
+           && client->ip == c->client_ip
+           && client->prefix_bits == sv->ipv6_prefix ? client : NULL;
+}
+
 /**
  * The key of one rule: the first of its own expressions that is not empty,
  * or RateLimitKey, or the client's address.
@@ -52,6 +74,11 @@ const char *rlx_key_address(apr_pool_t *p, const char *text, int prefix_bits);
 /** Not 0 if what an expression gives may be shown: it is, as written, the
  *  client's address or user name. */
 int rlx_key_is_public(const char *expression);
+
+/** rlx_id_of(RLX_ID_KEY, text) of a key of a request; remembered where that is
+ *  its client. */
+rlx_id_t rlx_key_id(const request_rec *r, const rlx_server_t *sv,
+                    const char *text);
 
 /** A key that somebody names.
  *  @param text           lives as long as the key

@@ -48,22 +48,22 @@ static const char *status_text(const request_rec *r)
                           : ap_get_status_line_ex(r->pool, r->status);
 }
 
-/** The names of all limits that refuse, as a JSON array. */
+/** The names of all limits that refuse, as a JSON array but for its end. */
 static const char *violated(request_rec *r, const rlx_request_t *request)
 {
-    const char *names = "";
+    const char *names = "[";
 
     for (int i = 0; i < request->n; i++) {
         const rlx_decision_t *decision = &request->decisions[i];
 
         if (rlx_decision_refuses(decision)) {
-            names = apr_pstrcat(r->pool, names, *names ? "," : "",
+            names = apr_pstrcat(r->pool, names, names[1] ? "," : "",
                                 rlx_json_string(r->pool,
                                                 rlx_policy_name(decision)),
                                 NULL);
         }
     }
-    return apr_pstrcat(r->pool, "[", names, "]", NULL);
+    return names;
 }
 
 /** The same for people. */
@@ -82,7 +82,7 @@ static const char *body_json(request_rec *r, const rlx_request_t *request)
                        ",\"detail\":",
                        rlx_json_string(r->pool, detail_of(r, request)),
                        ",\"violated-policies\":", violated(r, request),
-                       "}\n", NULL);
+                       "]}\n", NULL);
 }
 
 static const char *body_html(request_rec *r, const rlx_request_t *request)

@@ -19,23 +19,6 @@ rlx_request_t *rlx_request_find_before(const request_rec *r)
     return request;
 }
 
-/* Record and decisions are one piece of memory: this is done for every
- * request that a limit holds for. */
-rlx_request_t *rlx_request_make(request_rec *r, int method, int room)
-{
-    rlx_request_t *request = apr_palloc(r->pool, sizeof(*request)
-                                        + sizeof(rlx_decision_t)
-                                          * (apr_size_t)room);
-
-    memset(request, 0, sizeof(*request));
-    request->method = r->method;
-    request->method_number = method;
-    request->decisions = (rlx_decision_t *)(request + 1);
-    request->room = room;
-    ap_set_module_config(r->request_config, &ratelimit_ext_module, request);
-    return request;
-}
-
 rlx_request_t *rlx_request_get(request_rec *r, int more)
 {
     rlx_request_t *request = rlx_request_find(r);
@@ -67,11 +50,6 @@ void rlx_request_share(const request_rec *r, rlx_request_t *request)
         ap_set_module_config(r->request_config, &ratelimit_ext_module,
                              request);
     }
-}
-
-void rlx_request_read_clock(rlx_request_t *request)
-{
-    request->now_usec = apr_time_now();
 }
 
 /** Not 0 if a speaks for the request rather than b. */

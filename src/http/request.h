@@ -40,8 +40,11 @@ typedef struct rlx_decision_t {
     const rlx_section_t *endpoint;
     /** Who was counted. */
     const char *key;
-    int key_is_public;
     rlx_id_t id;
+    int key_is_public;
+    /** Not 0: the limit has deduct_when= and the response is not known; what
+     *  the verdict says of charging is not the last word. */
+    int is_pending;
     /** What the storage was asked to take. */
     apr_uint32_t cost;
     /** rlx_fate_e: as what the limit has counted the request; or
@@ -50,15 +53,13 @@ typedef struct rlx_decision_t {
     /** rlx_counter_t's text, for a storage that wants it. */
     const char *scope;
     size_t scope_len;
-    /** Not 0: the limit has deduct_when= and the response is not known; what
-     *  the verdict says of charging is not the last word. */
-    int is_pending;
     /** Of no meaning unless pending: the deduct_when= of other limits with the
      *  same counter. Any that holds has it charged. */
     const rlx_filter_t *also;
-    rlx_verdict_t verdict;
     /** The storage that decided it. */
     const rlx_store_t *store;
+    /** Last: all before it may be known beforehand, see usual.h. */
+    rlx_verdict_t verdict;
 } rlx_decision_t;
 
 /** How a request fared. */
@@ -89,6 +90,8 @@ typedef struct rlx_request_t {
     /** As the client asked: httpd asks for error documents by GET. */
     const char *method;
     int method_number;
+    /** RLX_HEADERS_ bits. */
+    int headers;
     /** The configuration that was last decided on: when the request's
      *  differs, sections have come into play since. */
     const ap_conf_vector_t *decided_for;
@@ -101,21 +104,23 @@ typedef struct rlx_request_t {
     rlx_decision_t *decisions;
     int n;
     int room;
-    /** Not 0: a decision may be pending. */
-    int has_pending;
     rlx_result_e result;
+    /** Not 0: a decision may be pending. */
+    unsigned char has_pending;
     /** Not 0: RateLimitRequestFilter said that no limit is looked at; it
      *  holds for all redirects to come. RLX_FILTERED_LOOKUP: this is no
      *  client's request, see lookup.h. */
-    int is_filtered;
+    unsigned char is_filtered;
     /** Not 0: some exemption held, or would have if there were limits. */
-    int is_exempt;
+    unsigned char is_exempt;
     /** Not 0: a storage could not answer. */
     unsigned char has_failed;
     /** Not 0: has_failed, or `noted` is not NULL. */
     unsigned char is_unusual;
     /** As what the request has been counted: 1 + rlx_fate_e; 0: not yet. */
     unsigned char counted;
+    /** Status of the refusal. */
+    int status;
     /** What limits have counted without a decision; see fate.h. */
     struct rlx_noted_t *noted;
     /** The request whose hook refused; NULL: not refused. */
@@ -129,16 +134,12 @@ typedef struct rlx_request_t {
     const rlx_decision_t *breached;
     /** When it was decided, wall clock. */
     rlx_usec_t now_usec;
-    /** RLX_HEADERS_ bits. */
-    int headers;
     /** The meta limits that were looked at last; NULL: none. */
     rlx_meta_t *meta;
     /** The request is refused until then by what is in no decision: meta
      *  limits, limits that are looked at later, or a storage that cannot
      *  answer; 0: it is not. */
     rlx_usec_t closed_until;
-    /** Status of the refusal. */
-    int status;
     /** Seconds after which a refused request has room, at least 1. */
     apr_int64_t wait_sec;
     /** The same in a field; NULL: not refused. */
@@ -159,11 +160,30 @@ static inline rlx_request_t *rlx_request_find(const request_rec *r)
 }
 
 /**
- * Make a record, attached to r; there is none.
+ * Make a record, attached to r; there is none. Record and decisions are one
+ * piece of memory, and this is inline: it is done for every request that a
+ * limit holds for.
  * @param method rlx_method_of(r)
  * @param room   decisions that it has room for
  */
-rlx_request_t *rlx_request_make(request_rec *r, int method, int room);
+static inline rlx_request_t *rlx_request_make(request_rec *r, int method,
+                                              int room)
+{
+    enum { half = sizeof(rlx_request_t) / 2 };
+    rlx_request_t *request = apr_palloc(r->pool, sizeof(*request)
+                                        + sizeof(rlx_decision_t)
+                                          * (apr_size_t)room);
+
+    /* A compiler clears a few words at once, and more of them in a loop. */
+    memset(request, 0, half);
+    memset((char *)request + half, 0, sizeof(*request) - half);
+    request->method = r->method;
+    request->method_number = method;
+    request->decisions = (rlx_decision_t *)(request + 1);
+    request->room = room;
+    ap_set_module_config(r->request_config, &ratelimit_ext_module, request);
+    return request;
+}
 
 /** The record of a client request, made if there is none, attached to r, and
  *  with room for so many more decisions. */
@@ -181,7 +201,10 @@ void rlx_request_share(const request_rec *r, rlx_request_t *request);
 
 /** Read the wall clock into the record: the one place where the module does,
  *  once for each time that a request is decided. */
-void rlx_request_read_clock(rlx_request_t *request);
+static inline void rlx_request_read_clock(rlx_request_t *request)
+{
+    request->now_usec = apr_time_now();
+}
 
 /** How a request fared in the end. */
 static inline rlx_result_e rlx_request_result(const rlx_request_t *request)

@@ -249,10 +249,10 @@ static void walk_through(walk_t *walk, const rlx_server_t *sv,
     }
 }
 
-/** The long way. */
-static void walk_all(request_rec *r, const rlx_server_t *sv,
-                     const rlx_dir_t *dir, const rlx_chain_t *chain,
-                     int method, apr_pool_t *p, rlx_plan_t *plan)
+/** The long way. Apart: its memory would be set up for every request. */
+static __attribute__((noinline)) void
+walk_all(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+         const rlx_chain_t *chain, int method, apr_pool_t *p, rlx_plan_t *plan)
 {
     walk_t walk = { plan, NULL, p, r, method, dir, 0, 1, 1, 0, 0, 0 };
 

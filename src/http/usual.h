@@ -9,7 +9,11 @@
 #ifndef RLX_HTTP_USUAL_H
 #define RLX_HTTP_USUAL_H
 
+#include "http/key.h"
 #include "http/request.h"
+
+/** More limits than this are not usual. */
+#define RLX_USUAL_MAX 8
 
 /** What is known beforehand of the limits of a ready plan, in its order. */
 typedef struct rlx_usual_t {
@@ -44,12 +48,29 @@ static inline int rlx_usual_fits(const rlx_plan_t *plan,
            && usual->strategy == (dir ? dir->strategy : RLX_UNSET);
 }
 
-/**
- * Put the counters in an array and their decisions in a record that has none.
- * @return how many: usual->n, or 0 if the key is empty
- */
-int rlx_usual_fill(request_rec *r, const rlx_dir_t *dir,
-                   const rlx_usual_t *usual, rlx_request_t *request,
-                   rlx_counter_t *counters);
+/** Put the counters in an array and their decisions in a record that has
+ *  none. */
+static inline void rlx_usual_fill(const rlx_usual_t *usual,
+                                  const rlx_key_t *key, rlx_request_t *request,
+                                  rlx_counter_t *counters)
+{
+    rlx_decision_t *decision = request->decisions;
+
+    for (int i = 0; i < usual->n; i++, decision++, counters++) {
+        const rlx_decision_t *known = &usual->limits[i].decision;
+        rlx_id_t id = rlx_id_mix(known->id, key->id);
+
+        memcpy(decision, known, offsetof(rlx_decision_t, verdict));
+        decision->id = id;
+        decision->key = key->text;
+        decision->key_is_public = key->is_public;
+        *counters = usual->limits[i].counter;
+        counters->id = id;
+        counters->key = key->text;
+        counters->key_len = key->len;
+        counters->key_is_public = key->is_public;
+    }
+    request->n = usual->n;
+}
 
 #endif /* RLX_HTTP_USUAL_H */

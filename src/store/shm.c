@@ -222,20 +222,12 @@ static apr_status_t shm_child_init(rlx_storage_t *store, apr_pool_t *pchild)
     return APR_SUCCESS;
 }
 
-static void say_when(rlx_verdict_t *verdicts, int n, rlx_usec_t now)
-{
-    for (int i = 0; i < n; i++) {
-        verdicts[i].decided_at = now;
-    }
-}
-
 static apr_status_t shm_decide(rlx_storage_t *store, rlx_charge_e mode,
                                const rlx_counter_t *counters, int n,
                                rlx_usec_t now, rlx_verdict_t *verdicts,
                                apr_pool_t *ptemp)
 {
     rlx_table_decide(&store->table, mode, counters, n, now, verdicts);
-    say_when(verdicts, n, now);
     return APR_SUCCESS;
 }
 
@@ -245,7 +237,6 @@ static apr_status_t shm_look(rlx_storage_t *store,
                              apr_pool_t *ptemp)
 {
     rlx_table_look(&store->table, counters, n, now, verdicts);
-    say_when(verdicts, n, now);
     return APR_SUCCESS;
 }
 
