@@ -298,7 +298,7 @@ APART int refuse_few(const rlx_table_t *table, const rlx_counter_t *counters,
 {
     const call_t call = begin(table, now);
     int refused = 0;
-    hit_t hit;
+    hit_t hit = { 0 };
     int i;
 
     for (i = 0; i < n; ++i) {
