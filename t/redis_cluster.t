@@ -185,7 +185,7 @@ for my $s (@strategies) {
     my $back = time();
     $cluster->wait_until(sub { $cluster->is_ok($_[0]) });
     until ($h->error_log($mark) =~ /:@{[$dead->port]} answers again/) {
-        die 'the server is not found again' if time() > $back + 10;
+        die 'the server is not found again' if time() > $back + 30;
         codes('/three', $there, 1);
         sleep 0.05;
     }
@@ -198,9 +198,10 @@ for my $s (@strategies) {
     $mark = $h->mark;
     $dead->kill;
     $here = address_on($cluster->node(1));
-    $until = time() + 10;
+    $until = time() + 30;
+    # On a busy machine it may be too slow to say so, which is told but once.
     until ($h->error_log($mark)
-               =~ /:@{[$cluster->node(1)->port]} cannot answer \(it says "CLUSTERDOWN/) {
+               =~ /:@{[$cluster->node(1)->port]} cannot answer \(it (?:says "CLUSTERDOWN|did not)/) {
         die 'no CLUSTERDOWN' if time() > $until;
         codes('/three', $here, 1);
         sleep 0.02;
@@ -210,7 +211,7 @@ for my $s (@strategies) {
     $dead->launch;
     $back = time();
     until ($h->error_log($mark) =~ /:@{[$cluster->node(1)->port]} answers again/) {
-        die 'the cluster is not found again' if time() > $back + 15;
+        die 'the cluster is not found again' if time() > $back + 30;
         codes('/three', $here, 1);
         sleep 0.05;
     }

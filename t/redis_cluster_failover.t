@@ -95,7 +95,7 @@ sub takes_over {
     $break->($old, $new);
     is(codes(address_of($old), 6), $held, "$what: a limit holds meanwhile");
     until ($new->call('ROLE')->[0] eq 'master') {
-        die "$what: no new master" if time() > $since + 15;
+        die "$what: no new master" if time() > $since + 30;
         sleep 0.02;
     }
     my $elected = time() - $since;
@@ -103,7 +103,7 @@ sub takes_over {
     my $address;
     do {
         die "$what: not found again: ", $h->error_log($mark)
-            if time() > $since + 15;
+            if time() > $since + 30;
         codes($address = address_of($old), 1);
         sleep 0.02;
     } until @{ $new->call('KEYS', "*{$address}*") };
@@ -111,7 +111,7 @@ sub takes_over {
     like($new->call('GET', $new->call('KEYS', "*{$full}*")->[0] // ''), qr/ 5$/,
          "$what: the new master has his count");
     # Each child asks by itself who has the slots.
-    sleep 0.02 while codes($full, 1) ne '429' && time() < $since + 15;
+    sleep 0.02 while codes($full, 1) ne '429' && time() < $since + 30;
     is(codes($full, 5), '429 429 429 429 429',
        "$what: who was at his limit still is");
     my (%codes, @ms);
