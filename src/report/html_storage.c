@@ -14,8 +14,7 @@ static void put_answers(rlx_page_t *page, const rlx_storage_view_t *view)
     if (!view->was_asked) {
         rlx_page_put(page, "<span class=\"badge\">not asked</span>");
     }
-    else if (view->status == APR_SUCCESS && view->figures.healthy
-             && !view->retry_sec) {
+    else if (view->is_up) {
         rlx_page_put(page, "<span class=\"badge good\">answers</span>");
     }
     else {

@@ -115,8 +115,7 @@ static void put_storages(rlx_json_t *json, const rlx_snapshot_t *snapshot)
         rlx_json_text(json, "kind", view->kind);
         rlx_json_texts(json, "servers", view->servers);
         rlx_json_flag(json, "fallback", !view->servers->nelts);
-        rlx_json_flag(json, "healthy", view->status == APR_SUCCESS
-                      && view->figures.healthy && !view->retry_sec);
+        rlx_json_flag(json, "healthy", view->is_up);
         put_health(json, view);
         put_figures(json, view);
         rlx_json_close(json);

@@ -304,12 +304,6 @@ static void put_quotas(writing_t *w, const char *labels,
 
 /* Storages */
 
-static int is_up(const rlx_storage_view_t *view)
-{
-    return view->status == APR_SUCCESS && view->figures.healthy
-           && !view->retry_sec;
-}
-
 /** Write something of every storage that was asked. */
 static void put_storages(writing_t *w, const family_t *family)
 {
@@ -329,7 +323,7 @@ static void put_storages(writing_t *w, const family_t *family)
 static void put_up(writing_t *w, const char *labels,
                    const rlx_storage_view_t *view)
 {
-    rlx_series_put(&w->series, labels, is_up(view));
+    rlx_series_put(&w->series, labels, (apr_uint64_t)view->is_up);
 }
 
 static void put_retry(writing_t *w, const char *labels,
@@ -343,7 +337,7 @@ static void put_retry(writing_t *w, const char *labels,
 static void put_counters(writing_t *w, const char *labels,
                          const rlx_storage_view_t *view)
 {
-    if (is_up(view)) {
+    if (view->is_up) {
         rlx_series_put(&w->series, labels, view->figures.keys_used);
     }
 }
@@ -351,7 +345,7 @@ static void put_counters(writing_t *w, const char *labels,
 static void put_counters_max(writing_t *w, const char *labels,
                              const rlx_storage_view_t *view)
 {
-    if (is_up(view) && view->figures.keys_max) {
+    if (view->is_up && view->figures.keys_max) {
         rlx_series_put(&w->series, labels, view->figures.keys_max);
     }
 }
@@ -359,7 +353,7 @@ static void put_counters_max(writing_t *w, const char *labels,
 static void put_size(writing_t *w, const char *labels,
                      const rlx_storage_view_t *view)
 {
-    if (is_up(view) && view->figures.size_bytes) {
+    if (view->is_up && view->figures.size_bytes) {
         rlx_series_put(&w->series, labels, view->figures.size_bytes);
     }
 }
@@ -367,7 +361,7 @@ static void put_size(writing_t *w, const char *labels,
 static void put_evictions(writing_t *w, const char *labels,
                           const rlx_storage_view_t *view)
 {
-    if (is_up(view)) {
+    if (view->is_up) {
         rlx_series_put(&w->series, labels, view->figures.evictions);
     }
 }

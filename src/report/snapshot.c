@@ -71,6 +71,8 @@ static void ask(rlx_snapshot_t *snapshot, rlx_storage_view_t *view)
                                             &view->figures, snapshot->p);
     view->retry_sec = rlx_seconds_up(rlx_store_retry_at(store, snapshot->now)
                                      - snapshot->now);
+    view->is_up = view->status == APR_SUCCESS && view->figures.healthy
+                  && !view->retry_sec;
     view->since = rlx_figures_since();
     if (store->health && *store->health) {
         view->has_health = 1;

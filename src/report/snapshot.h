@@ -33,6 +33,8 @@ typedef struct rlx_storage_view_t {
     rlx_storage_figures_t figures;
     /** Seconds until it is asked again; 0: it is not known not to answer. */
     apr_int64_t retry_sec;
+    /** Not 0: it answers. */
+    int is_up;
     /** Since when it answers, or does not, wall clock; 0: unknown. What always
      *  answers does since counting began. */
     rlx_usec_t since;

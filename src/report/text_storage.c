@@ -26,11 +26,8 @@ static const char *ms(apr_pool_t *p, apr_uint64_t usec)
 /** Whether it answers, and since when. */
 static void render_health(rlx_out_t *out, const rlx_storage_view_t *view)
 {
-    int answers = view->status == APR_SUCCESS && view->figures.healthy
-                  && !view->retry_sec;
-
-    rlx_out_put(out, answers ? "    answers" : "    does not answer");
-    if (view->since && view->health.is_down == !answers) {
+    rlx_out_put(out, view->is_up ? "    answers" : "    does not answer");
+    if (view->since && view->health.is_down == !view->is_up) {
         rlx_out_put(out, " since ");
         rlx_out_time(out, view->since);
     }
