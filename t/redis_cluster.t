@@ -14,6 +14,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use RateLimit::Httpd ();
 use RateLimit::Load qw(at_once crew total);
+use RateLimit::Outage;
 use RateLimit::Redis::Cluster ();
 
 my @strategies = qw(fixed-window moving-window sliding-window-counter gcra);
@@ -24,9 +25,10 @@ sub location {
     return join "\n", "<Location /$path>", @lines, "</Location>\n";
 }
 
-my $budget_ms = 500;
+# A busy machine may be late: no call fails here but those to a server that is
+# gone, and that is known at once.
 my $cluster = RateLimit::Redis::Cluster->start;
-my $conf = "RateLimitStorage @{[$cluster->uri]} timeout=$budget_ms\n"
+my $conf = "RateLimitStorage @{[$cluster->uri]} timeout=5000\n"
     . (join '', map {
         my $s = $_;
         (location("one-$s", qq(RateLimit "20/hour; 40/day" strategy=$s)),
@@ -156,20 +158,10 @@ for my $s (@strategies) {
         for @{ $cluster->{nodes} }[0, 1];
     my $mark = $h->mark;
     $dead->kill;
-    my (@ms, %codes);
-    my $until = time() + 2;
-    while (time() < $until) {
-        my $start = time();
-        $codes{ $client->get('/three', 'X-Forwarded-For'
-            => ($there, $here)[@ms % 2])->code }++;
-        push @ms, 1000 * (time() - $start);
-    }
-    is_deeply([grep { !/404|429/ } keys %codes], [], 'every request is served');
-    @ms = sort { $a <=> $b } @ms;
-    cmp_ok($ms[0.99 * $#ms], '<', $budget_ms, 'the 99th percentile');
-    note(sprintf 'a server gone: %d requests, median %.2f ms, 99th percentile '
-        . '%.2f ms, longest %.2f ms', scalar @ms, $ms[@ms / 2],
-        $ms[0.99 * $#ms], $ms[-1]);
+    my $met = outage($h, seconds => 2, path => '/three', clients => 1,
+        headers => sub { ('X-Forwarded-For' => ($there, $here)[$_[1] % 2]) })->();
+    $met->is_served('a server gone', 404, 429);
+    $met->waits(200, 'a server gone');
     is(codes('/new', $there, 6), '404 404 404 404 404 429',
        'its limits go on locally');
     is(codes('/new', $here, 6), '404 404 404 404 429 429',
@@ -183,7 +175,9 @@ for my $s (@strategies) {
     # Back with its slots, though not with its counters.
     $dead->launch;
     my $back = time();
-    $cluster->wait_until(sub { $cluster->is_ok($_[0]) });
+    # While the others still hold it to have failed, they would not look again.
+    $cluster->wait_until(sub { $cluster->is_ok($_[0])
+        && $_[0]->call('CLUSTER', 'NODES') !~ /fail/ });
     until ($h->error_log($mark) =~ /:@{[$dead->port]} answers again/) {
         die 'the server is not found again' if time() > $back + 30;
         codes('/three', $there, 1);
@@ -198,11 +192,10 @@ for my $s (@strategies) {
     $mark = $h->mark;
     $dead->kill;
     $here = address_on($cluster->node(1));
-    $until = time() + 30;
-    # On a busy machine it may be too slow to say so, which is told but once.
+    my $until = time() + 30;
     until ($h->error_log($mark)
-               =~ /:@{[$cluster->node(1)->port]} cannot answer \(it (?:says "CLUSTERDOWN|did not)/) {
-        die 'no CLUSTERDOWN' if time() > $until;
+               =~ /:@{[$cluster->node(1)->port]} cannot answer \(it says "CLUSTERDOWN/) {
+        die 'no CLUSTERDOWN: ', $h->error_log($mark) if time() > $until;
         codes('/three', $here, 1);
         sleep 0.02;
     }

@@ -13,15 +13,18 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(sleep time);
 use RateLimit::Httpd ();
-use RateLimit::Load qw(at_once crew total);
+use RateLimit::Load qw(at_once total);
+use RateLimit::Outage;
 use RateLimit::Redis::Sentinel ();
 
-my $budget_ms = 300;
+my $budget_ms = 400;
 my $password = 'S3nt1nelX';
 my $redis = RateLimit::Redis::Sentinel->start(password => $password);
 my @strategies = qw(fixed-window moving-window sliding-window-counter gcra);
-my $conf = <<"END" . join '', map { <<"LIMIT" } @strategies;
-RateLimitStorage @{[$redis->uri]} timeout=$budget_ms sentinel_password=$password
+sub conf {
+    my ($timeout_ms) = @_;
+    return <<"END" . join '', map { <<"LIMIT" } @strategies;
+RateLimitStorage @{[$redis->uri]} timeout=$timeout_ms sentinel_password=$password
 <Location /busy>
     RateLimit "1000000/hour; 2000000/day"
 </Location>
@@ -33,7 +36,8 @@ END
     RateLimit "20/hour; 40/day" strategy=$_
 </Location>
 LIMIT
-my @servers = map { RateLimit::Httpd->start(conf => $conf) } 1, 2;
+}
+my @servers = map { RateLimit::Httpd->start(conf => conf(5000)) } 1, 2;
 for my $server (@servers) {
     $server->write($_, "x\n") for qw(busy tight), @strategies;
 }
@@ -45,6 +49,12 @@ for my $path (@strategies) {
     } @servers));
     is_deeply($counts, { 200 => 20, 429 => 180 },
               "20 of 200 over two servers, $path");
+}
+
+# From now on the master may be too late with its answer.
+for my $server (@servers) {
+    $server->set_conf(conf($budget_ms));
+    $server->graceful;
 }
 
 # Six requests of a client that is new, of which five are due.
@@ -74,63 +84,52 @@ sub seconds_until_seen {
     }
 }
 
-# Requests to both servers for so many seconds.
-sub load {
-    my ($seconds) = @_;
-    my $until = time() + $seconds;
-    return crew(map {
-        my $server = $servers[$_ % 2];
-        sub {
-            my $c = RateLimit::Client->new(port => $server->port);
-            my (%codes, @ms);
-            while (time() < $until) {
-                my $start = time();
-                $codes{ $c->get('/busy')->code }++;
-                push @ms, 1000 * (time() - $start);
-                sleep 0.001;
-            }
-            return [\%codes, \@ms];
-        }
-    } 0 .. 3);
+# Who is at his limit, and counted on the master and on all that may follow it.
+sub full {
+    my @running = grep { $_->pid } $redis->servers;
+    for (1 .. 100) {
+        my $address = fresh();
+        my $codes = codes(0, $address, 6);
+        sleep 0.1;
+        return $address
+            if $codes eq $held && !grep { has($_, $address) !~ / 5$/ } @running;
+    }
+    die 'nobody is counted everywhere: ', $servers[0]->error_log;
+}
+sub has {
+    my ($server, $address) = @_;
+    my ($key) = @{ $server->call('KEYS', "*{$address}*") };
+    return defined $key ? $server->call('GET', $key) // '' : '';
 }
 
 # Another master comes under load.
 sub fails_over {
     my ($what, $break, $seconds) = @_;
-    my $full = fresh();
-    is(codes(0, $full, 6), $held, "$what: before");
     my $old = $redis->master;
-    my $work = load($seconds);
+    my $full = full();
+    my $load = outage(\@servers, seconds => $seconds, path => '/busy',
+                      clients => 4, between => 0.001);
     sleep 0.2;
     my $since = time();
     $break->($old);
-    is(codes($_, fresh(), 6), $held, "$what: a limit holds meanwhile")
-        for 0, 1;
+    for my $i (0, 1) {
+        holds(sub { codes($i, fresh(), 6) }, $held, "$what: a limit holds meanwhile");
+    }
     my $new = $redis->wait_for_another($old);
     my $elected = time() - $since;
     my @back = map { seconds_until_seen($_, $new) } 0, 1;
-    like($new->call('GET', $new->call('KEYS', "*{$full}*")->[0] // ''), qr/ 5$/,
-         "$what: the new master has his count");
+    like(has($new, $full), qr/ 5$/, "$what: the new master has his count");
     for my $i (0, 1) {
         # Each child asks by itself who the master is.
         sleep 0.02 while codes($i, $full, 1) ne '429' && time() < $since + 30;
         is(codes($i, $full, 5), '429 429 429 429 429',
            "$what: who was at his limit still is");
     }
-    my (%codes, @ms);
-    for my $result ($work->()) {
-        $codes{$_} += $result->[0]{$_} for keys %{ $result->[0] };
-        push @ms, @{ $result->[1] };
-    }
-    @ms = sort { $a <=> $b } @ms;
-    is_deeply([keys %codes], [200], "$what: every request is served");
-    my $p99 = $ms[0.99 * $#ms];
-    cmp_ok($p99, '<', $budget_ms, "$what: the 99th percentile");
-    cmp_ok($ms[-1], '<', $budget_ms + 200, "$what: and the longest");
-    note(sprintf '%s: %d requests, median %.2f ms, 99th percentile %.2f ms, '
-        . 'longest %.2f ms; another master after %.1f s, which both servers '
-        . 'use %.1f and %.1f s later', $what, scalar @ms, $ms[@ms / 2], $p99,
-        $ms[-1], $elected, @back);
+    my $met = $load->();
+    $met->is_served($what);
+    $met->waits($budget_ms, $what);
+    note(sprintf '%s: another master after %.1f s, which both servers use '
+        . '%.1f and %.1f s later', $what, $elected, @back);
     return $old;
 }
 
@@ -139,10 +138,10 @@ fails_over('SENTINEL FAILOVER', sub { $redis->failover }, 2.5);
 my ($sentinel) = $redis->sentinels;
 fails_over('SIGKILL', sub { $_[0]->kill; $sentinel->kill }, 3.5);
 $servers[0]->graceful;
-is(codes(0, fresh(), 6), $held, 'after a restart of httpd, one sentinel gone');
+holds(sub { codes(0, fresh(), 6) }, $held, 'after a restart of httpd, one sentinel gone');
 my $frozen = fails_over('SIGSTOP', sub { $_[0]->freeze }, 3.5);
 $frozen->thaw;
-is(codes(0, fresh(), 6), $held, 'the old master is back');
+holds(sub { codes(0, fresh(), 6) }, $held, 'the old master is back');
 unlike($_->error_log, qr/\Q$password\E/, 'no password in the log')
     for @servers;
 
