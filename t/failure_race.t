@@ -10,7 +10,7 @@ use warnings FATAL => 'all';
 
 use FindBin ();
 use lib "$FindBin::Bin/lib";
-use POSIX ();
+use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(sleep time);
 use RateLimit::Httpd ();
@@ -26,26 +26,34 @@ RateLimitMeta "1000000 per hour"
 END
 my $file = $h->dir . '/down';
 
-# Breaks the storage again and again. It is noticed to be back after a second.
+# Breaks the storage again and again; it is noticed to be gone at once, and to be
+# back after a second.
 my $breaker = fork // die "fork: $!";
 if (!$breaker) {
-    for (1 .. 2) {
+    for my $time (1, 2) {
         sleep 0.3;
-        $h->write('../down', $_ == 1 ? '' : 'look');
+        $h->write('../down', $time == 1 ? '' : 'look');
         sleep 0.1;
+        wait_for_lines('RLX0051', $time);
         unlink $file;
-        sleep 1.1;
+        wait_for_lines('RLX0053', $time);
     }
+    sleep 0.1;
     POSIX::_exit(0);
 }
-my $until = time() + 2.9;
-my $n = $h->client->parallel(8, sub { time() < $until }, '/x', {});
-waitpid $breaker, 0;
+
+sub wait_for_lines {
+    my ($tag, $n) = @_;
+    my $until = time() + 15;
+    sleep 0.05 while $n > (() = $h->error_log =~ /$tag: /g) && time() < $until;
+    return;
+}
+
+my $n = $h->client->parallel(8, sub { !waitpid $breaker, WNOHANG }, '/x', {});
 is_deeply([grep { !/^(?:200|429)$/ } keys %$n], [], 'every request was decided');
 cmp_ok($n->{200}, '>', 400, 'more than the limit: counted in two places');
 cmp_ok($n->{200}, '<=', 800, 'no more than twice the limit');
 
-sleep 1.1;
 is($h->client->get('/x')->code, 429, 'up again: the storage has nothing left');
 my @changes = $h->error_log =~ /RLX(005[13]): /g;
 is_deeply(\@changes, [qw(0051 0053 0051 0053)], 'each change has one line');
