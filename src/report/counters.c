@@ -21,6 +21,7 @@
 #include "report/conf.h"
 #include "report/search.h"
 #include "report/seen.h"
+#include "report/tree.h"
 
 /** A section of a server, or of the main server. */
 typedef struct place_t {
@@ -257,25 +258,6 @@ static int is_hashed(const char *key)
            && strspn(key + 1, "0123456789abcdef") == 16;
 }
 
-apr_array_header_t *rlx_counters_servers(apr_pool_t *p,
-                                         server_rec *main_server)
-{
-    apr_array_header_t *servers;
-    int n = 1;
-
-    for (server_rec *s = main_server->next; s; s = s->next) {
-        n++;
-    }
-    servers = apr_array_make(p, n, sizeof(server_rec *));
-    servers->nelts = n;
-    APR_ARRAY_IDX(servers, 0, server_rec *) = main_server;
-    /* httpd lists virtual hosts backwards. */
-    for (server_rec *s = main_server->next; s; s = s->next) {
-        APR_ARRAY_IDX(servers, --n, server_rec *) = s;
-    }
-    return servers;
-}
-
 static void search_server(rlx_search_t *search, const inner_t *inner,
                           const rlx_server_t *main_server,
                           const rlx_server_t *sv)
@@ -298,7 +280,7 @@ int rlx_counters_find(apr_pool_t *p, server_rec *main_server,
                       const rlx_counters_question_t *question,
                       apr_array_header_t *notes)
 {
-    apr_array_header_t *servers = rlx_counters_servers(p, main_server);
+    apr_array_header_t *servers = rlx_tree_servers(p, main_server);
     rlx_search_t *search = rlx_search_make(p, question, notes);
     inner_t inner = { p, 0, 0 };
 

@@ -29,13 +29,6 @@ typedef struct rlx_page_t {
     int room;
 } rlx_page_t;
 
-/** Told of a limit that is declared.
- *  @param node its section; NULL: it stands outside of sections
- *  @param view good until the call returns */
-typedef void (*rlx_page_rule_fn)(void *baton, const rlx_tree_t *tree,
-                                 const rlx_node_t *node,
-                                 const rlx_limit_view_t *view);
-
 /* --- parts of sentences ------------------------------------------------- */
 
 /** Write markup as it is. */
@@ -105,13 +98,8 @@ void rlx_page_limit(rlx_page_t *page, const rlx_limit_view_t *view);
 /** "file:line". */
 void rlx_page_where(rlx_page_t *page, const char *declared_at);
 
-/** Visit every limit of the configuration, once: those of the servers, then
- *  those of their sections, in file order. */
-void rlx_page_each_rule(rlx_page_t *page, rlx_page_rule_fn visit, void *baton);
-
-/** Write where a limit stands: server and section. */
-void rlx_page_place(rlx_page_t *page, const rlx_tree_t *tree,
-                    const rlx_node_t *node);
+/** Write where a limit stands: server, section, file and line. */
+void rlx_page_place(rlx_page_t *page, const rlx_listed_t *listed);
 
 /* --- parts of the page -------------------------------------------------- */
 

@@ -15,32 +15,20 @@
 /** Keys that are shown without unfolding. */
 #define KEYS_AT_ONCE 10
 
-/** What can become of a request, as the page calls it. */
-typedef struct fate_t {
+/** What can become of a request, as the page calls it, in its order. */
+static const struct {
+    rlx_fate_e fate;
+    /** A class of the style sheet. */
     const char *name;
     const char *title;
     const char *hint;
-    apr_size_t at;
-} fate_t;
-
-static const fate_t fates_shown[] = {
-    { "allowed", "Allowed", "had room", APR_OFFSETOF(rlx_fates_t, allowed) },
-    { "refused", "Refused", "had none left",
-      APR_OFFSETOF(rlx_fates_t, refused) },
-    { "dry", "Dry run", "had none left, and passed",
-      APR_OFFSETOF(rlx_fates_t, dry_run) },
-    { "exempt", "Exempt", "were not counted",
-      APR_OFFSETOF(rlx_fates_t, exempt) },
-    { "error", "Undecided", "the storage did not answer",
-      APR_OFFSETOF(rlx_fates_t, errors) }
+} fates_shown[] = {
+    { RLX_FATE_ALLOWED, "allowed", "Allowed", "had room" },
+    { RLX_FATE_REFUSED, "refused", "Refused", "had none left" },
+    { RLX_FATE_DRY_RUN, "dry", "Dry run", "had none left, and passed" },
+    { RLX_FATE_EXEMPT, "exempt", "Exempt", "were not counted" },
+    { RLX_FATE_ERROR, "error", "Undecided", "the storage did not answer" }
 };
-
-#define FATES ((int)(sizeof(fates_shown) / sizeof(fates_shown[0])))
-
-static apr_uint64_t count_of(const rlx_fates_t *fates, int i)
-{
-    return *(const apr_uint64_t *)((const char *)fates + fates_shown[i].at);
-}
 
 /* --- in all ------------------------------------------------------------- */
 
@@ -53,8 +41,8 @@ static void put_bar(rlx_page_t *page, const rlx_fates_t *fates)
                  "class=\"share\" viewBox=\"0 0 100 1\" "
                  "preserveAspectRatio=\"none\" aria-hidden=\"true\" "
                  "focusable=\"false\">");
-    for (int i = 0; i < FATES && fates->seen; i++) {
-        apr_uint64_t n = count_of(fates, i);
+    for (int i = 0; i < RLX_FATES && fates->seen; i++) {
+        apr_uint64_t n = fates->of[fates_shown[i].fate];
         double width = 100.0 * (double)n / (double)fates->seen;
 
         /* What is there is seen, be it ever so little. */
@@ -70,16 +58,16 @@ static void put_bar(rlx_page_t *page, const rlx_fates_t *fates)
 
 static void put_fate(rlx_page_t *page, const rlx_fates_t *fates, int i)
 {
-    const fate_t *fate = &fates_shown[i];
-    apr_uint64_t n = count_of(fates, i);
+    apr_uint64_t n = fates->of[fates_shown[i].fate];
 
     rlx_page_print(page, "<div class=\"fate %s%s\"><dt>%s</dt><dd><b>",
-                   fate->name, n ? "" : " zero", fate->title);
+                   fates_shown[i].name, n ? "" : " zero",
+                   fates_shown[i].title);
     rlx_page_number(page, n);
     rlx_page_put(page, "</b> <span class=\"percent\">");
     rlx_page_percent(page, n, fates->seen);
     rlx_page_print(page, "</span> <span class=\"hint\">%s</span></dd></div>\n",
-                   fate->hint);
+                   fates_shown[i].hint);
 }
 
 void rlx_page_traffic(rlx_page_t *page)
@@ -103,7 +91,7 @@ void rlx_page_traffic(rlx_page_t *page)
     rlx_page_put(page, "</p>\n");
     put_bar(page, &fates);
     rlx_page_put(page, "<dl class=\"fates\">\n");
-    for (int i = 0; i < FATES; i++) {
+    for (int i = 0; i < RLX_FATES; i++) {
         put_fate(page, &fates, i);
     }
     rlx_page_put(page, "</dl>\n</div>\n</section>\n");
@@ -112,65 +100,59 @@ void rlx_page_traffic(rlx_page_t *page)
 
 /* --- limits ------------------------------------------------------------- */
 
-/** A limit that has refused or would have. */
+/** A limit that has refused. */
 typedef struct busy_t {
-    const rlx_tree_t *tree;
-    const rlx_node_t *node;
-    const rlx_rule_t *rule;
+    const rlx_listed_t *listed;
     rlx_fates_t fates;
 } busy_t;
 
-typedef struct look_t {
-    rlx_page_t *page;
-    /** busy_t */
-    apr_array_header_t *busy;
-} look_t;
-
-static void note_busy(void *baton, const rlx_tree_t *tree,
-                      const rlx_node_t *node, const rlx_limit_view_t *view)
+/** Those that have: busy_t. */
+static apr_array_header_t *find_busy(const rlx_snapshot_t *snapshot)
 {
-    look_t *look = baton;
-    rlx_fates_t fates;
+    apr_array_header_t *found = apr_array_make(snapshot->p, 8, sizeof(busy_t));
 
-    if (rlx_figures_of(view->rule, &fates) && fates.refused) {
-        busy_t *busy = apr_array_push(look->busy);
+    for (int i = 0; i < snapshot->limits->nelts; i++) {
+        busy_t busy = { &APR_ARRAY_IDX(snapshot->limits, i, rlx_listed_t) };
 
-        busy->tree = tree;
-        busy->node = node;
-        busy->rule = view->rule;
-        busy->fates = fates;
+        rlx_figures_of(busy.listed->view.rule, &busy.fates);
+        if (busy.fates.of[RLX_FATE_REFUSED]) {
+            APR_ARRAY_PUSH(found, busy_t) = busy;
+        }
     }
+    return found;
 }
 
 static int by_refusals(const void *a, const void *b)
 {
-    const busy_t *one = a, *other = b;
+    apr_uint64_t one = ((const busy_t *)a)->fates.of[RLX_FATE_REFUSED];
+    apr_uint64_t other = ((const busy_t *)b)->fates.of[RLX_FATE_REFUSED];
 
-    return one->fates.refused < other->fates.refused ? 1
-           : one->fates.refused > other->fates.refused ? -1 : 0;
+    return (one < other) - (one > other);
+}
+
+/** The first cells of a row. */
+static void put_listed(rlx_page_t *page, const rlx_listed_t *listed)
+{
+    rlx_page_put(page, "<tr><th scope=\"row\">");
+    rlx_page_limit(page, &listed->view);
+    rlx_page_put(page, "</th><td data-label=\"Where\">");
+    rlx_page_place(page, listed);
+    rlx_page_put(page, "</td>");
 }
 
 static void put_busy(rlx_page_t *page, const busy_t *busy)
 {
-    rlx_limit_view_t view;
+    apr_uint64_t refused = busy->fates.of[RLX_FATE_REFUSED];
 
-    rlx_view_rule(page->p, busy->tree->sv, busy->node ? busy->node->dir
-                  : rlx_dir_of(busy->tree->sv->server->lookup_defaults),
-                  busy->node ? busy->node->section : NULL, busy->rule, &view);
-    rlx_page_put(page, "<tr><th scope=\"row\">");
-    rlx_page_limit(page, &view);
-    rlx_page_put(page, "</th><td data-label=\"Where\">");
-    rlx_page_place(page, busy->tree, busy->node);
-    rlx_page_put(page, " ");
-    rlx_page_where(page, view.declared_at);
-    rlx_page_put(page, "</td><td class=\"n\" data-label=\"Requests\">");
+    put_listed(page, busy->listed);
+    rlx_page_put(page, "<td class=\"n\" data-label=\"Requests\">");
     rlx_page_number(page, busy->fates.seen);
     rlx_page_put(page, "</td><td class=\"n\" data-label=\"Refused\">");
-    rlx_page_number(page, busy->fates.refused);
+    rlx_page_number(page, refused);
     rlx_page_put(page, "</td><td class=\"n\" data-label=\"Share\">");
-    rlx_page_percent(page, busy->fates.refused, busy->fates.seen);
+    rlx_page_percent(page, refused, busy->fates.seen);
     rlx_page_put(page, " ");
-    rlx_page_meter(page, "refusals", busy->fates.refused, busy->fates.seen,
+    rlx_page_meter(page, "refusals", refused, busy->fates.seen,
                    "share of requests that were refused");
     rlx_page_put(page, "</td></tr>\n");
     apr_pool_clear(page->p);
@@ -178,14 +160,12 @@ static void put_busy(rlx_page_t *page, const busy_t *busy)
 
 void rlx_page_refusing(rlx_page_t *page)
 {
-    look_t look = { page, apr_array_make(page->snapshot->p, 8,
-                                         sizeof(busy_t)) };
+    const apr_array_header_t *busy = find_busy(page->snapshot);
 
-    rlx_page_each_rule(page, note_busy, &look);
-    if (!look.busy->nelts) {
+    if (!busy->nelts) {
         return;
     }
-    qsort(look.busy->elts, look.busy->nelts, sizeof(busy_t), by_refusals);
+    qsort(busy->elts, busy->nelts, sizeof(busy_t), by_refusals);
     rlx_page_put(page, "<section id=\"refusing\" aria-labelledby=\"h-ref\">\n"
                  "<h2 id=\"h-ref\">Limits that refuse</h2>\n"
                  "<div class=\"card\"><table>\n<thead><tr>"
@@ -194,14 +174,14 @@ void rlx_page_refusing(rlx_page_t *page)
                  "<th scope=\"col\" class=\"n\">Refused</th>"
                  "<th scope=\"col\" class=\"n\">Share</th>"
                  "</tr></thead>\n<tbody>\n");
-    for (int i = 0; i < look.busy->nelts && i < ROWS_MAX; i++) {
-        put_busy(page, &APR_ARRAY_IDX(look.busy, i, busy_t));
+    for (int i = 0; i < busy->nelts && i < ROWS_MAX; i++) {
+        put_busy(page, &APR_ARRAY_IDX(busy, i, busy_t));
     }
     rlx_page_put(page, "</tbody></table>\n");
-    if (look.busy->nelts > ROWS_MAX) {
+    if (busy->nelts > ROWS_MAX) {
         rlx_page_print(page, "<p class=\"more\">%d more have refused fewer; "
                        "see <a href=\"#limits\">Limits</a>.</p>\n",
-                       look.busy->nelts - ROWS_MAX);
+                       busy->nelts - ROWS_MAX);
     }
     rlx_page_put(page, "</div>\n</section>\n");
 }
@@ -250,17 +230,19 @@ static void put_trials_head(rlx_page_t *page)
                  "</tr></thead>\n<tbody>\n");
 }
 
-static void put_trial(rlx_page_t *page, const rlx_limit_view_t *view,
+static void put_trial(rlx_page_t *page, const rlx_listed_t *listed,
                       const rlx_trial_t *trial)
 {
+    const rlx_limit_view_t *view = &listed->view;
     rlx_fates_t fates;
 
     rlx_figures_of(view->rule, &fates);
+    put_listed(page, listed);
     rlx_page_put(page, "<td class=\"n\" data-label=\"Requests it would "
                  "refuse\">");
-    rlx_page_number(page, fates.dry_run);
+    rlx_page_number(page, fates.of[RLX_FATE_DRY_RUN]);
     rlx_page_put(page, " <span class=\"muted\">(");
-    rlx_page_percent(page, fates.dry_run, fates.seen);
+    rlx_page_percent(page, fates.of[RLX_FATE_DRY_RUN], fates.seen);
     rlx_page_put(page, ")</span></td><td class=\"n\" data-label=\"Keys it "
                  "would refuse\">");
     put_keys(page, trial, trial->keys_refused);
@@ -271,42 +253,27 @@ static void put_trial(rlx_page_t *page, const rlx_limit_view_t *view,
     rlx_page_put(page, ")</span>");
     put_count(page, view, "Limit for 1 %", trial->count_1_percent);
     put_count(page, view, "Limit for 0.1 %", trial->count_01_percent);
-    rlx_page_put(page, "</td>");
-}
-
-static void visit_trial(void *baton, const rlx_tree_t *tree,
-                        const rlx_node_t *node, const rlx_limit_view_t *view)
-{
-    look_t *look = baton;
-    rlx_page_t *page = look->page;
-    rlx_trial_t trial;
-
-    if (!rlx_figures_trial(view->rule, &trial)) {
-        return;
-    }
-    if (!look->busy->nelts++) {
-        put_trials_head(page);
-    }
-    rlx_page_put(page, "<tr><th scope=\"row\">");
-    rlx_page_limit(page, view);
-    rlx_page_put(page, "</th><td data-label=\"Where\">");
-    rlx_page_place(page, tree, node);
-    rlx_page_put(page, " ");
-    rlx_page_where(page, view->declared_at);
-    rlx_page_put(page, "</td>");
-    put_trial(page, view, &trial);
-    rlx_page_put(page, "</tr>\n");
+    rlx_page_put(page, "</td></tr>\n");
+    apr_pool_clear(page->p);
 }
 
 void rlx_page_trials(rlx_page_t *page)
 {
-    apr_array_header_t none = { 0 };
-    look_t look = { page, &none };
+    const apr_array_header_t *limits = page->snapshot->limits;
+    int n = 0;
 
-    rlx_page_each_rule(page, visit_trial, &look);
-    if (none.nelts) {
-        rlx_page_put(page, "</tbody></table></div>\n</section>\n");
+    for (int i = 0; i < limits->nelts; i++) {
+        const rlx_listed_t *listed = &APR_ARRAY_IDX(limits, i, rlx_listed_t);
+        rlx_trial_t trial;
+
+        if (rlx_figures_trial(listed->view.rule, &trial)) {
+            if (!n++) {
+                put_trials_head(page);
+            }
+            put_trial(page, listed, &trial);
+        }
     }
+    rlx_page_put(page, n ? "</tbody></table></div>\n</section>\n" : "");
 }
 
 /* --- keys --------------------------------------------------------------- */
