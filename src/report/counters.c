@@ -251,13 +251,6 @@ static void visit_directive(void *baton, const ap_directive_t *d,
     }
 }
 
-/** Not 0 if a key looks as keys are shown that are not to be shown. */
-static int is_hashed(const char *key)
-{
-    return key[0] == '#' && strlen(key) == 17
-           && strspn(key + 1, "0123456789abcdef") == 16;
-}
-
 static void search_server(rlx_search_t *search, const inner_t *inner,
                           const rlx_server_t *main_server,
                           const rlx_server_t *sv)
@@ -296,7 +289,7 @@ int rlx_counters_find(apr_pool_t *p, server_rec *main_server,
             "what they count is not looked for",
             question->htaccess_left_out));
     }
-    if (is_hashed(question->key)) {
+    if (rlx_key_is_hashed(question->key)) {
         rlx_search_note(search, "a key that is shown as # and 16 digits is "
                         "shown so because it may be a secret, and cannot be "
                         "turned back: name the key itself");

@@ -76,12 +76,10 @@ void rlx_page_place(rlx_page_t *page, const rlx_listed_t *listed)
     const rlx_node_t *node = listed->node;
 
     rlx_page_element(page, "span", "server", listed->tree->sv->name);
-    if (node) {
-        rlx_page_put(page, " <span class=\"type\">");
-        rlx_page_text(page, node->type);
-        rlx_page_put(page, "</span> ");
-        rlx_page_element(page, "code", "path", node->path);
-    }
     rlx_page_put(page, " ");
+    if (node) {
+        rlx_page_section(page, node->type, node->path);
+        rlx_page_put(page, " ");
+    }
     rlx_page_where(page, listed->view.declared_at);
 }

@@ -46,6 +46,9 @@ void rlx_page_text(rlx_page_t *page, const char *text);
 void rlx_page_element(rlx_page_t *page, const char *tag, const char *name,
                       const char *text);
 
+/** The type and path of a section. */
+void rlx_page_section(rlx_page_t *page, const char *type, const char *path);
+
 /** A number with commas between thousands. */
 void rlx_page_number(rlx_page_t *page, apr_uint64_t n);
 

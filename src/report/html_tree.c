@@ -277,11 +277,9 @@ static void put_nodes(rlx_page_t *page, const rlx_tree_t *tree, int tree_no,
 
         /* Deep ones are not pushed off a small screen. */
         rlx_page_print(page, "<details class=\"node%s\" id=\"t%ds%d\">"
-                       "<summary><span class=\"type\">",
-                       depth > 5 ? " deep" : "", tree_no, ++*serial);
-        rlx_page_text(page, node->type);
-        rlx_page_put(page, "</span> ");
-        rlx_page_element(page, "code", "path", node->path);
+                       "<summary>", depth > 5 ? " deep" : "", tree_no,
+                       ++*serial);
+        rlx_page_section(page, node->type, node->path);
         put_badges(page, node);
         put_brief(page, node, node->effective);
         rlx_page_put(page, "</summary><div class=\"in\">\n");

@@ -9,25 +9,20 @@
 
 #include "http/figures.h"
 
-/** A number; NULL: nothing is known. */
-static void put_number(rlx_json_t *json, const char *name,
-                       const apr_uint64_t *number)
+static void put_fates(rlx_json_t *json, const rlx_fates_t *fates)
 {
-    if (number) {
-        rlx_json_unsigned(json, name, *number);
-    }
-    else {
-        rlx_json_null(json, name);
+    rlx_json_unsigned(json, rlx_fate_seen.member, fates->seen);
+    for (int i = 0; i < RLX_FATES; i++) {
+        rlx_json_unsigned(json, rlx_fate_names[i].member, fates->of[i]);
     }
 }
 
-/** @param fates NULL: nothing is known */
-static void put_fates(rlx_json_t *json, const rlx_fates_t *fates)
+/** The same where nothing is known. */
+static void put_no_fates(rlx_json_t *json)
 {
-    put_number(json, rlx_fate_seen.member, fates ? &fates->seen : NULL);
+    rlx_json_null(json, rlx_fate_seen.member);
     for (int i = 0; i < RLX_FATES; i++) {
-        put_number(json, rlx_fate_names[i].member,
-                   fates ? &fates->of[i] : NULL);
+        rlx_json_null(json, rlx_fate_names[i].member);
     }
 }
 
@@ -56,10 +51,8 @@ static void put_trial(rlx_json_t *json, const rlx_rule_t *rule)
     rlx_json_unsigned(json, "keys_refused", trial.keys_refused);
     rlx_json_flag(json, "exact", trial.is_exact);
     rlx_json_unsigned(json, "sample", trial.sample);
-    put_number(json, "count_for_1_percent",
-               trial.count_1_percent ? &trial.count_1_percent : NULL);
-    put_number(json, "count_for_0_1_percent",
-               trial.count_01_percent ? &trial.count_01_percent : NULL);
+    rlx_json_known(json, "count_for_1_percent", trial.count_1_percent);
+    rlx_json_known(json, "count_for_0_1_percent", trial.count_01_percent);
     rlx_json_close(json);
 }
 
@@ -76,7 +69,12 @@ static void put_limit(rlx_json_t *json, const rlx_listed_t *listed)
     rlx_json_text(json, "server", listed->tree->sv->name);
     rlx_json_text(json, "section", rlx_listed_section(listed));
     rlx_json_text(json, "declared_at", listed->view.declared_at);
-    put_fates(json, rlx_figures_of(rule, &fates) ? &fates : NULL);
+    if (rlx_figures_of(rule, &fates)) {
+        put_fates(json, &fates);
+    }
+    else {
+        put_no_fates(json);
+    }
     put_trial(json, rule);
     rlx_json_close(json);
 }
