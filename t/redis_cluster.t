@@ -190,7 +190,7 @@ for my $s (@strategies) {
     $mark = $h->mark;
     $dead->kill;
     $here = address_on($cluster->node(1));
-    $until = time() + 30;
+    my $until = time() + 30;
     # On a busy machine it may be too slow to say so, which is told but once.
     until ($h->error_log($mark)
                =~ /:@{[$cluster->node(1)->port]} cannot answer \(it (?:says "CLUSTERDOWN|did not)/) {

@@ -115,7 +115,7 @@ static void put_limit(rlx_page_t *page, const rlx_limit_view_t *view,
 static void put_rules(rlx_page_t *page, const rlx_tree_t *tree,
                       const char *title, const apr_array_header_t *rules)
 {
-    const rlx_dir_t *dir = rlx_dir_of(tree->sv->server->lookup_defaults);
+    const rlx_dir_t *dir = rlx_tree_dir(tree, NULL);
 
     if (!rules || !rules->nelts) {
         return;

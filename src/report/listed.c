@@ -48,8 +48,7 @@ static int list(void *baton, rlx_rule_t *rule, const rlx_section_t *section)
     listed->tree = tree;
     listed->node = section ? apr_hash_get(listing->nodes, &section,
                                           sizeof(section)) : NULL;
-    rlx_view_rule(listing->p, tree->sv, listed->node ? listed->node->dir
-                  : rlx_dir_of(tree->sv->server->lookup_defaults),
+    rlx_view_rule(listing->p, tree->sv, rlx_tree_dir(tree, listed->node),
                   section, rule, &listed->view);
     return 0;
 }
