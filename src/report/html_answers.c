@@ -6,8 +6,6 @@
 
 #include "report/html_parts.h"
 
-#include "apr_strings.h"
-
 #include "report/key.h"
 #include "report/path.h"
 

@@ -8,8 +8,6 @@
 
 #include "report/render.h"
 
-#include "apr_strings.h"
-
 #include "http/figures.h"
 #include "report/series.h"
 
