@@ -13,7 +13,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(sleep time);
 use RateLimit::Httpd ();
-use RateLimit::Load qw(at_once crew steady timed total);
+use RateLimit::Load qw(at_once crew total);
 use RateLimit::Redis::Cluster ();
 
 my @strategies = qw(fixed-window moving-window sliding-window-counter gcra);
@@ -156,12 +156,20 @@ for my $s (@strategies) {
         for @{ $cluster->{nodes} }[0, 1];
     my $mark = $h->mark;
     $dead->kill;
-    my $found = timed(steady(time() + 2, sub {
-        $client->get('/three', 'X-Forwarded-For' => ($there, $here)[$_[0] % 2])->code
-    }));
-    is_deeply([grep { !/404|429/ } keys %{ $found->{codes} }], [], 'every request is served');
-    cmp_ok($found->{p99}, '<', $budget_ms, 'the 99th percentile');
-    note("a server gone: $found->{text}");
+    my (@ms, %codes);
+    my $until = time() + 2;
+    while (time() < $until) {
+        my $start = time();
+        $codes{ $client->get('/three', 'X-Forwarded-For'
+            => ($there, $here)[@ms % 2])->code }++;
+        push @ms, 1000 * (time() - $start);
+    }
+    is_deeply([grep { !/404|429/ } keys %codes], [], 'every request is served');
+    @ms = sort { $a <=> $b } @ms;
+    cmp_ok($ms[0.99 * $#ms], '<', $budget_ms, 'the 99th percentile');
+    note(sprintf 'a server gone: %d requests, median %.2f ms, 99th percentile '
+        . '%.2f ms, longest %.2f ms', scalar @ms, $ms[@ms / 2],
+        $ms[0.99 * $#ms], $ms[-1]);
     is(codes('/new', $there, 6), '404 404 404 404 404 429',
        'its limits go on locally');
     is(codes('/new', $here, 6), '404 404 404 404 429 429',
@@ -190,7 +198,7 @@ for my $s (@strategies) {
     $mark = $h->mark;
     $dead->kill;
     $here = address_on($cluster->node(1));
-    my $until = time() + 30;
+    $until = time() + 30;
     # On a busy machine it may be too slow to say so, which is told but once.
     until ($h->error_log($mark)
                =~ /:@{[$cluster->node(1)->port]} cannot answer \(it (?:says "CLUSTERDOWN|did not)/) {

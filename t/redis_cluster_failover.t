@@ -13,7 +13,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(sleep time);
 use RateLimit::Httpd ();
-use RateLimit::Load qw(crew steady timed);
+use RateLimit::Load qw(crew);
 use RateLimit::Redis::Cluster ();
 
 my $budget_ms = 300;
@@ -55,9 +55,15 @@ sub load {
         my $me = $_;
         sub {
             my $c = RateLimit::Client->new(port => $h->port);
-            return steady($until, sub {
-                $c->get('/busy', 'X-Forwarded-For' => "10.4.$me." . $_[0] % 200)->code
-            });
+            my (%codes, @ms);
+            while (time() < $until) {
+                my $start = time();
+                $codes{ $c->get('/busy', 'X-Forwarded-For'
+                    => "10.4.$me." . @ms % 200)->code }++;
+                push @ms, 1000 * (time() - $start);
+                sleep 0.001;
+            }
+            return [\%codes, \@ms];
         }
     } 1 .. 3);
 }
@@ -108,14 +114,21 @@ sub takes_over {
     sleep 0.02 while codes($full, 1) ne '429' && time() < $since + 30;
     is(codes($full, 5), '429 429 429 429 429',
        "$what: who was at his limit still is");
-    my $found = timed($work->());
-    is_deeply([keys %{ $found->{codes} }], [200], "$what: every request is served");
-    cmp_ok($found->{p99}, '<', $budget_ms, "$what: the 99th percentile");
-    cmp_ok($found->{longest}, '<', $budget_ms + 200, "$what: and the longest");
+    my (%codes, @ms);
+    for my $result ($work->()) {
+        $codes{$_} += $result->[0]{$_} for keys %{ $result->[0] };
+        push @ms, @{ $result->[1] };
+    }
+    @ms = sort { $a <=> $b } @ms;
+    is_deeply([keys %codes], [200], "$what: every request is served");
+    my $p99 = $ms[0.99 * $#ms];
+    cmp_ok($p99, '<', $budget_ms, "$what: the 99th percentile");
+    cmp_ok($ms[-1], '<', $budget_ms + 200, "$what: and the longest");
     unlike($h->error_log($mark), qr/RLX0051/,
            "$what: the storage as a whole is not down");
-    note(sprintf '%s: %s; another master after %.1f s, used %.1f s later',
-        $what, $found->{text}, $elected, $back);
+    note(sprintf '%s: %d requests, median %.2f ms, 99th percentile %.2f ms, '
+        . 'longest %.2f ms; another master after %.1f s, used %.1f s later',
+        $what, scalar @ms, $ms[@ms / 2], $p99, $ms[-1], $elected, $back);
     return;
 }
 

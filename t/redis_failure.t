@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(sleep time);
 use RateLimit::Httpd ();
-use RateLimit::Load qw(crew steady timed);
+use RateLimit::Load qw(crew);
 use RateLimit::Redis ();
 
 # The default is 50: too short for a machine that runs other tests beside this,
@@ -42,7 +42,13 @@ sub load {
     return crew(map {
         sub {
             my $c = RateLimit::Client->new(port => $h->port);
-            return steady($until, sub { $c->get('/busy')->code });
+            my (%codes, @ms);
+            while (time() < $until) {
+                my $start = time();
+                $codes{ $c->get('/busy')->code }++;
+                push @ms, 1000 * (time() - $start);
+            }
+            return [\%codes, \@ms];
         }
     } 1 .. 3);
 }
@@ -79,9 +85,15 @@ sub breaks {
     sleep $arg{lasts};
     ($arg{mend} || sub {})->();
     my $mended = time();
-    my $found = timed($work->());
-    is_deeply([keys %{ $found->{codes} }], [200], "$what: every request is served");
-    cmp_ok($found->{p99}, '<', $budget_ms + 10, "$what: the 99th percentile");
+    my (%codes, @ms);
+    for my $result ($work->()) {
+        $codes{$_} += $result->[0]{$_} for keys %{ $result->[0] };
+        push @ms, @{ $result->[1] };
+    }
+    @ms = sort { $a <=> $b } @ms;
+    my $p99 = $ms[0.99 * $#ms];
+    is_deeply([keys %codes], [200], "$what: every request is served");
+    cmp_ok($p99, '<', $budget_ms + 10, "$what: the 99th percentile");
     if ($arg{says}) {
         ok(recovers($mark, 6), "$what: Redis is asked again");
         like($h->error_log($mark), $arg{says}, "$what: the log says why");
@@ -92,7 +104,9 @@ sub breaks {
         unlike($h->error_log($mark), qr/RLX005[1-3]/, "$what: is no failure");
     }
     is(tight(), $held, "$what: a limit holds afterwards");
-    note(sprintf '%s: %s, back after %.1f s', $what, $found->{text}, time() - $mended);
+    note(sprintf '%s: %d requests, median %.2f ms, 99th percentile %.2f ms, '
+        . 'longest %.2f ms, back after %.1f s', $what, scalar @ms, $ms[@ms / 2],
+        $p99, $ms[-1], time() - $mended);
     return;
 }
 

@@ -13,7 +13,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(sleep time);
 use RateLimit::Httpd ();
-use RateLimit::Load qw(at_once crew steady timed total);
+use RateLimit::Load qw(at_once crew total);
 use RateLimit::Redis::Sentinel ();
 
 my $budget_ms = 300;
@@ -82,7 +82,14 @@ sub load {
         my $server = $servers[$_ % 2];
         sub {
             my $c = RateLimit::Client->new(port => $server->port);
-            return steady($until, sub { $c->get('/busy')->code });
+            my (%codes, @ms);
+            while (time() < $until) {
+                my $start = time();
+                $codes{ $c->get('/busy')->code }++;
+                push @ms, 1000 * (time() - $start);
+                sleep 0.001;
+            }
+            return [\%codes, \@ms];
         }
     } 0 .. 3);
 }
@@ -110,12 +117,20 @@ sub fails_over {
         is(codes($i, $full, 5), '429 429 429 429 429',
            "$what: who was at his limit still is");
     }
-    my $found = timed($work->());
-    is_deeply([keys %{ $found->{codes} }], [200], "$what: every request is served");
-    cmp_ok($found->{p99}, '<', $budget_ms, "$what: the 99th percentile");
-    cmp_ok($found->{longest}, '<', $budget_ms + 200, "$what: and the longest");
-    note(sprintf '%s: %s; another master after %.1f s, which both servers '
-        . 'use %.1f and %.1f s later', $what, $found->{text}, $elected, @back);
+    my (%codes, @ms);
+    for my $result ($work->()) {
+        $codes{$_} += $result->[0]{$_} for keys %{ $result->[0] };
+        push @ms, @{ $result->[1] };
+    }
+    @ms = sort { $a <=> $b } @ms;
+    is_deeply([keys %codes], [200], "$what: every request is served");
+    my $p99 = $ms[0.99 * $#ms];
+    cmp_ok($p99, '<', $budget_ms, "$what: the 99th percentile");
+    cmp_ok($ms[-1], '<', $budget_ms + 200, "$what: and the longest");
+    note(sprintf '%s: %d requests, median %.2f ms, 99th percentile %.2f ms, '
+        . 'longest %.2f ms; another master after %.1f s, which both servers '
+        . 'use %.1f and %.1f s later', $what, scalar @ms, $ms[@ms / 2], $p99,
+        $ms[-1], $elected, @back);
     return $old;
 }
 

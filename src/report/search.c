@@ -14,7 +14,6 @@
 
 #include "http/dynamic.h"
 #include "http/dynamic_known.h"
-#include "http/rule.h"
 
 /** The most counters of one storage: at hand in memory, and far away. */
 #define NEAR_MAX 200000
@@ -38,9 +37,11 @@ void rlx_search_note(rlx_search_t *search, const char *sentence)
 static void note_rule(rlx_search_t *search, const rlx_rule_t *rule,
                       const char *what)
 {
-    rlx_search_note(search, apr_psprintf(search->p, "%s (%s:%d): %s",
-                                         rlx_rule_text(rule), rule->file,
-                                         rule->line, what));
+    const char *limit = rule->dynamic ? rlx_dynamic_text(rule->dynamic)
+                                      : rule->limit[0].text;
+
+    rlx_search_note(search, apr_psprintf(search->p, "%s (%s:%d): %s", limit,
+                                         rule->file, rule->line, what));
 }
 
 /*

@@ -6,7 +6,6 @@
 #   my @results = at_once(sub { ... return $any }, sub { ... });
 #   my $crew = crew(sub { ... });  ...meanwhile...  my @results = $crew->();
 #   my $n = total(@counts);            # { 200 => 150, 429 => 650 }
-#   my $found = timed(crew(sub { steady($until, sub { $c->get('/a')->code }) }, ...)->());
 #   my $n = pipelined($port, $path, 1000, sub { ('X-Key' => $_[0]) });
 package RateLimit::Load;
 use strict;
@@ -16,9 +15,8 @@ use IO::Select ();
 use IO::Socket::INET ();
 use POSIX ();
 use Storable ();
-use Time::HiRes ();
 use Exporter 'import';
-our @EXPORT = qw(at_once crew total steady timed pipelined);
+our @EXPORT = qw(at_once crew total pipelined);
 
 # Runs each piece of code in a process of its own; returns, when all are done,
 # what each returned (one scalar). Dies if one of them died.
@@ -71,31 +69,6 @@ sub total {
         $sum{$_} += $count->{$_} for keys %$count;
     }
     return \%sum;
-}
-
-# Calls $get, which is told how often it was called and returns a status, again
-# and again until that time. A process of a crew returns what this returns.
-sub steady {
-    my ($until, $get) = @_;
-    my (%codes, @ms);
-    while (Time::HiRes::time() < $until) {
-        my $start = Time::HiRes::time();
-        $codes{ $get->(scalar @ms) }++;
-        push @ms, 1000 * (Time::HiRes::time() - $start);
-        Time::HiRes::sleep(0.001);
-    }
-    return [\%codes, \@ms];
-}
-
-# What several of these found: codes (the count of each status), p99 and longest
-# (milliseconds), and text, which says all of it.
-sub timed {
-    my $codes = total(map { $_->[0] } @_);
-    my @ms = sort { $a <=> $b } map { @{ $_->[1] } } @_;
-    my ($median, $p99, $longest) = @ms[@ms / 2, 0.99 * $#ms, -1];
-    return { codes => $codes, p99 => $p99, longest => $longest,
-             text => sprintf '%d requests, median %.2f ms, 99th percentile %.2f ms, longest %.2f ms',
-                             scalar @ms, $median, $p99, $longest };
 }
 
 # Sends $n GETs over one connection, up to 100 of them before their answers
