@@ -9,7 +9,7 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use RateLimit::Httpd;
-use RateLimit::Place ();
+use RateLimit::Place qw(slurp);
 
 # Modules that the examples speak to, where they are not compiled in.
 my @modules = qw(authz_host dir log_config mime remoteip rewrite proxy
@@ -44,13 +44,6 @@ sub passes {
         whole($text), { modules => \@modules });
     return ok($exit == 0 && $output !~ /\[.*:(?:warn|error|crit|alert|emerg)\]/,
               $name) || diag "$output\nof\n$text";
-}
-
-sub slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or die "$file: $!";
-    local $/;
-    return scalar readline $fh;
 }
 
 # Files

@@ -10,17 +10,11 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use RateLimit::Httpd;
-use RateLimit::Place ();
+use RateLimit::Place qw(slurp);
 
 my $top = RateLimit::Place::top();
 chdir $top or die "$top: $!";
 
-sub slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or die "$file: $!";
-    local $/;
-    return scalar readline $fh;
-}
 sub config_is_good { (RateLimit::Httpd->config_test(@_))[0] == 0 }
 
 my $manual = slurp('docs/directives.md');

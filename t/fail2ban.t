@@ -14,7 +14,7 @@ use IO::Socket::IP ();
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 use RateLimit::Httpd;
-use RateLimit::Place ();
+use RateLimit::Place qw(slurp);
 
 chdir RateLimit::Place::top() or die $!;
 my $filter = 'conf.d/fail2ban/filter.d/ratelimit_ext.conf';
@@ -182,12 +182,6 @@ is(scalar(grep { /RLX0001: refused \(\.htaccess\): client / } @lines), 3,
 
 # With them, as the filter's comment has it.
 my $dir = RateLimit::Place::public_tempdir('fail2ban');
-sub slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or die "$file: $!";
-    local $/;
-    return scalar readline $fh;
-}
 sub spew {
     my ($file, $content) = @_;
     open my $fh, '>', $file or die "$file: $!";

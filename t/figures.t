@@ -168,9 +168,9 @@ sub news {
     my %now = map { /^(.*) (\d+)$/ ? ($1 => $2) : () } split /, /, fates($what);
     my $news = join ', ', map { "$_ " . ($now{$_} - ($before{$what}{$_} // 0)) }
         grep { ($now{$_} // 0) != ($before{$what}{$_} // 0) }
-        'seen', 'allowed', 'refused', 'exempt', 'dry run', 'errors';
+        'seen', 'allowed', 'refused', 'exempt', 'dry run', 'storage errors';
     $before{$what} = { map { $_ => $now{$_} // 0 } 'seen', 'allowed', 'refused',
-                       'exempt', 'dry run', 'errors' };
+                       'exempt', 'dry run', 'storage errors' };
     return $news;
 }
 # Codes of requests to a virtual host.
@@ -367,21 +367,21 @@ is(codes($_, 1, '/a', 'k'), '200', 'Redis answers') for 3, 4, 5;
 is(news('all requests'), 'seen 3, allowed 3', 'as ever');
 $redis->kill;
 is(codes(3, 3, '/a', 'k'), '200 200 429', 'counted in shared memory');
-is(news('all requests'), 'seen 3, errors 3', 'errors, also where one is refused');
+is(news('all requests'), 'seen 3, storage errors 3', 'errors, also where one is refused');
 is(fates('falls:' . $h->port(3) . ', Location /a: 2 per 1 hour'),
-   'seen 4, allowed 1, errors 3', 'to the limit as well');
+   'seen 4, allowed 1, storage errors 3', 'to the limit as well');
 is(codes(4, 2, '/a', 'k'), '200 429', 'RateLimitFallback');
-is(news('all requests'), 'seen 2, errors 2', 'errors in total');
+is(news('all requests'), 'seen 2, storage errors 2', 'errors in total');
 my $fallback = 'fallback:' . $h->port(4);
-is(fates("$fallback, Location /a: 2 per 1 hour"), 'seen 3, allowed 1, errors 2',
+is(fates("$fallback, Location /a: 2 per 1 hour"), 'seen 3, allowed 1, storage errors 2',
    'to the limit that could not be asked');
 is(fates("$fallback, Location /a: 9 per 1 day"), 'seen 3, exempt 3', 'not to one that is exempt');
 is(fates("$fallback, fallback: 1 per 1 day"), 'seen 2, allowed 1, refused 1',
    'the limit in its place says what it did');
 is(codes(5, 1, '/a', 'k'), '503', 'RateLimitStorageFailure deny');
-is(news('all requests'), 'seen 1, errors 1', 'an error');
+is(news('all requests'), 'seen 1, storage errors 1', 'an error');
 is(fates('denies:' . $h->port(5) . ', Location /a: 2 per 1 hour'),
-   'seen 2, allowed 1, errors 1', 'to the limit');
+   'seen 2, allowed 1, storage errors 1', 'to the limit');
 
 ### mod_status
 
@@ -389,7 +389,7 @@ my $auto = $client[1]->get('/server-status?auto')->body;
 my ($all) = part('Counters') =~ /all requests\n    (.*)/;
 my %number = map { /^(.*) (\d+)$/ } split /, /, $all;
 like($auto, qr/^RateLimit\u$_->[0]: $number{$_->[1]}$/m, "?auto: $_->[0]")
-    for map({ [$_, $_] } qw(seen allowed refused exempt errors)), ['DryRun', 'dry run'];
+    for map({ [$_, $_] } qw(seen allowed refused exempt)), ['DryRun', 'dry run'], ['Errors', 'storage errors'];
 like($auto, qr/^RateLimitStorages: 2\nRateLimitStoragesDown: 1$/m, '?auto: storages');
 my $page = $client[1]->get('/server-status')->body;
 like($page, qr/<h2>Rate limits<.*Requests: $number{seen} seen, $number{allowed} allowed,/s,

@@ -18,7 +18,7 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use RateLimit::Httpd;
-use RateLimit::Place qw(top public_tempdir);
+use RateLimit::Place qw(slurp top public_tempdir);
 
 my $seed = $ENV{RLX_SEED} // int rand 2**31;
 my $ALL = $ENV{RLX_FLASK} // 100;
@@ -32,13 +32,6 @@ my $dir = public_tempdir('flask');
 system(top() . '/build-aux/flask-venv.sh') == 0
     or die "no Flask-Limiter to compare with\n";
 my ($asked, $refused, %unchanged, %met) = (0, 0);
-
-sub slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or die "$file: $!";
-    local $/;
-    return readline $fh;
-}
 
 # The directives for some applications, and what is asked and answered.
 sub made {

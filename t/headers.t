@@ -8,6 +8,7 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use RateLimit::Place qw(slurp);
 use RateLimit::Httpd;
 
 my $mpm = $ENV{MPM} || 'event';
@@ -376,11 +377,6 @@ sub how { $_[0]->header('X-Cache') =~ /^(\w+)/ ? $1 : '' }
         split /\n/, qx(find @{[$h->dir]}/cache3 @{[$h->dir]}/cache4 -type f);
     like($stored, qr/Cache-Control: max-age=100/, 'fields are stored');
     unlike($stored, qr/X-RateLimit|RateLimit|Retry-After/i, 'ours are not');
-}
-sub slurp {
-    open my $fh, '<', $_[0] or die "$_[0]: $!";
-    local $/;
-    return readline $fh;
 }
 
 ### A place that an internal redirect leads to takes the fields away only if it

@@ -13,7 +13,7 @@ use Time::HiRes qw(time);
 use RateLimit::Example qw($NESTED);
 use RateLimit::Httpd;
 use RateLimit::Json qw(status fits limits_of sections_of);
-use RateLimit::Place ();
+use RateLimit::Place qw(slurp);
 use RateLimit::Redis;
 
 my $handler = <<'END';
@@ -397,16 +397,10 @@ cmp_ok($best, '<', 1, 'are told in less than a second');
 
 ### Nothing is shown that the schema does not know, nor the other way round
 
-sub slurp {
-    my ($name) = @_;
-    open my $in, '<', RateLimit::Place::top() . "/$name" or die "$name: $!";
-    local $/;
-    return scalar readline $in;
-}
-my $schema = JSON::PP->new->utf8->decode(slurp('docs/status.schema.json'));
+my $schema = JSON::PP->new->utf8->decode(slurp(RateLimit::Place::top() . '/docs/status.schema.json'));
 my %known = %{ $schema->{'$defs'}{limit}{properties} };
 delete @known{ @{ $schema->{'$defs'}{limit}{required} }, qw(from holds_for holds_for_all_but) };
-my %added = map { $_ => 1 } slurp('src/report/view.c') =~ /\badd_\w+\(view, "(\w+)"/g;
+my %added = map { $_ => 1 } slurp(RateLimit::Place::top() . '/src/report/view.c') =~ /\badd_\w+\(view, "(\w+)"/g;
 is_deeply([ sort keys %known ], [ sort keys %added ], 'the options of a limit');
 is_deeply([ sort 'path', 'key', keys %$json ], [ sort keys %{ $schema->{properties} } ], 'the top level');
 

@@ -14,16 +14,10 @@ use JSON::PP ();
 use RateLimit::Httpd;
 use RateLimit::Redis ();
 use RateLimit::Metrics;
-use RateLimit::Place ();
+use RateLimit::Place qw(slurp);
 use RateLimit::Prometheus;
 
 chdir RateLimit::Place::top() or die $!;
-sub slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or die "$file: $!";
-    local $/;
-    return scalar readline $fh;
-}
 
 my $status = <<'END';
 <Location "/limiter-status">

@@ -5,6 +5,7 @@
  * storages, and what no single directive can tell.
  */
 
+#include "http/declared.h"
 #include "http/environment.h"
 #include "http/failure.h"
 #include "http/log_tags.h"
@@ -386,47 +387,30 @@ static int check_burst(const rlx_server_t *sv, const rlx_rule_t *rule,
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
-static int check_rules(const rlx_server_t *sv, const apr_array_header_t *rules,
-                       const rlx_dir_t *settings, apr_pool_t *ptemp)
-{
-    for (int i = 0; rules && i < rules->nelts; i++) {
-        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
-        int status = check_burst(sv, rule, settings);
+/** What a look at a server's limits needs. */
+typedef struct checking_t {
+    const rlx_server_t *sv;
+    apr_pool_t *ptemp;
+} checking_t;
 
-        if (status == OK) {
-            status = check_kept(sv, rule, settings, ptemp);
-        }
-        if (status == OK) {
-            status = check_rules(sv, rule->options->meta, NULL, ptemp);
-        }
-        if (status != OK) {
-            return status;
-        }
-    }
-    return OK;
+/** Check a limit; an rlx_declared_fn. */
+static int check_rule(void *baton, rlx_rule_t *rule,
+                      const rlx_section_t *section)
+{
+    const checking_t *checking = baton;
+    const rlx_dir_t *settings = section && !rule->of ? section->settings
+                                                     : NULL;
+    int status = check_burst(checking->sv, rule, settings);
+
+    return status == OK ? check_kept(checking->sv, rule, settings,
+                                     checking->ptemp) : status;
 }
 
 static int check_server(const rlx_server_t *sv, apr_pool_t *ptemp)
 {
-    int status = check_rules(sv, sv->defaults, NULL, ptemp);
+    checking_t checking = { sv, ptemp };
 
-    if (status == OK) {
-        status = check_rules(sv, sv->application, NULL, ptemp);
-    }
-    if (status == OK) {
-        status = check_rules(sv, sv->meta, NULL, ptemp);
-    }
-    if (status == OK) {
-        status = check_rules(sv, sv->fallback, NULL, ptemp);
-    }
-    for (int i = 0; status == OK && sv->sections
-                    && i < sv->sections->nelts; i++) {
-        const rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
-                                                     rlx_section_t *);
-
-        status = check_rules(sv, section->rules, section->settings, ptemp);
-    }
-    return status;
+    return rlx_declared_each(sv, check_rule, &checking);
 }
 
 /** A virtual host without any directive of ours is given the main server's

@@ -13,6 +13,16 @@
 
 #include "http/shared_figures.h"
 
+const rlx_fate_names_t rlx_fate_seen = { "seen", NULL, "Seen", "seen" };
+
+const rlx_fate_names_t rlx_fate_names[RLX_FATES] = {
+    [RLX_FATE_ALLOWED] = { "allowed", "allowed", "Allowed", "allowed" },
+    [RLX_FATE_REFUSED] = { "refused", "refused", "Refused", "refused" },
+    [RLX_FATE_EXEMPT] = { "exempt", "exempt", "Exempt", "exempt" },
+    [RLX_FATE_DRY_RUN] = { "dry_run", "dry_run", "DryRun", "dry run" },
+    [RLX_FATE_ERROR] = { "errors", "error", "Errors", "storage errors" }
+};
+
 rlx_usec_t rlx_figures_since(void)
 {
     return rlx_shared_figures.tally ? rlx_shared_figures.since : 0;
@@ -34,13 +44,10 @@ static void read_row(apr_uint32_t row, rlx_fates_t *fates)
         return;
     }
     rlx_tally_sum(rlx_shared_figures.tally, row, sums);
-    fates->allowed = at_least_0(sums[RLX_FATE_ALLOWED]);
-    fates->refused = at_least_0(sums[RLX_FATE_REFUSED]);
-    fates->exempt = at_least_0(sums[RLX_FATE_EXEMPT]);
-    fates->dry_run = at_least_0(sums[RLX_FATE_DRY_RUN]);
-    fates->errors = at_least_0(sums[RLX_FATE_ERROR]);
-    fates->seen = fates->allowed + fates->refused + fates->exempt
-                  + fates->dry_run + fates->errors;
+    for (int i = 0; i < RLX_FATES; i++) {
+        fates->of[i] = at_least_0(sums[i]);
+        fates->seen += fates->of[i];
+    }
 }
 
 void rlx_figures_totals(rlx_fates_t *fates)

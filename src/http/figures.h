@@ -23,16 +23,30 @@ typedef struct rlx_fates_t {
      *  exemption. Of one limit: the requests that it was looked at for, or
      *  would have been but for its exempt_when=. The sum of the others. */
     apr_uint64_t seen;
-    apr_uint64_t allowed;
-    apr_uint64_t refused;
-    apr_uint64_t exempt;
-    /** There was no room, and they passed: dry_run= and DryRun. */
-    apr_uint64_t dry_run;
-    /** The storage could not answer, whatever they got then: also where they
-     *  were refused by what was counted in its place. Of a limit of
-     *  RateLimitFallback: its own fates. */
-    apr_uint64_t errors;
+    /** By rlx_fate_e. RLX_FATE_DRY_RUN: there was no room, and they passed:
+     *  dry_run= and DryRun. RLX_FATE_ERROR: the storage could not answer,
+     *  whatever they got then: also where they were refused by what was
+     *  counted in its place. Of a limit of RateLimitFallback: its own
+     *  fates. */
+    apr_uint64_t of[RLX_FATES];
 } rlx_fates_t;
+
+/** What a fate is called. All are names that programs know, but for the
+ *  words. */
+typedef struct rlx_fate_names_t {
+    /** Of a member of the JSON form. */
+    const char *member;
+    /** Of a result among metrics; NULL: it is none. */
+    const char *result;
+    /** Of a line of mod_status?auto, behind RateLimit. */
+    const char *line;
+    /** In the text form, and on the page of mod_status. */
+    const char *words;
+} rlx_fate_names_t;
+
+/** The names, by rlx_fate_e; and of rlx_fates_t.seen. */
+extern const rlx_fate_names_t rlx_fate_names[RLX_FATES];
+extern const rlx_fate_names_t rlx_fate_seen;
 
 /** What a limit that only tries would do. */
 typedef struct rlx_trial_t {

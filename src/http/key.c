@@ -78,6 +78,12 @@ int rlx_key_is_public(const char *expression)
            || !strcasecmp(expression, "%{REMOTE_USER}");
 }
 
+int rlx_key_is_hashed(const char *text)
+{
+    return text[0] == '#' && strlen(text) == 17
+           && strspn(text + 1, "0123456789abcdef") == 16;
+}
+
 /** Not 0 if what the expression gives is an address or a user name. */
 static int is_public(const rlx_value_t *value)
 {

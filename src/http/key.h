@@ -85,6 +85,10 @@ rlx_id_t rlx_key_id(const request_rec *r, const rlx_server_t *sv,
  *  @param is_public_text not 0: it may be shown */
 void rlx_key_of_text(const char *text, int is_public_text, rlx_key_t *key);
 
+/** Not 0 if a text looks as a key does that is shown hashed: # and 16
+ *  digits. See rlx_key_shown(). */
+int rlx_key_is_hashed(const char *text);
+
 /** Register %{RATELIMIT_CLIENT} for expressions. From register_hooks. */
 void rlx_key_register(apr_pool_t *p);
 

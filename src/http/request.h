@@ -27,6 +27,9 @@ typedef enum {
     RLX_FATE_ERROR
 } rlx_fate_e;
 
+/** How many there are. */
+#define RLX_FATES (RLX_FATE_ERROR + 1)
+
 /** In place of one: it is known elsewhere as what a limit has counted the
  *  request. */
 #define RLX_FATE_ELSEWHERE (-1)

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "http/dynamic.h"
 #include "http/parse.h"
 
 /** Room for what names a limit: fixed parts, and a name or canonical text. */
@@ -71,4 +72,10 @@ void rlx_rule_set_limit(rlx_rule_t *rule, const rlx_limit_t *limit)
         }
         rule->id[s] = rlx_id_mix(id, strategy_marks[s]);
     }
+}
+
+const char *rlx_rule_text(const rlx_rule_t *rule)
+{
+    return rule->dynamic ? rlx_dynamic_text(rule->dynamic)
+                         : rule->limit[0].text;
 }

@@ -16,8 +16,9 @@
 
 #include "http_log.h"
 
-#include "http/dynamic.h"
+#include "http/declared.h"
 #include "http/log_tags.h"
+#include "http/rule.h"
 
 APLOG_USE_MODULE(ratelimit_ext);
 
@@ -66,8 +67,7 @@ static const char *text_of(apr_pool_t *p, const rlx_rule_t *rule)
 {
     const rlx_options_t *options = rule->options;
     const char *text = options->name ? options->name
-                       : rule->dynamic ? rlx_dynamic_text(rule->dynamic)
-                       : rule->limit[0].text;
+                                     : rlx_rule_text(rule);
 
     return apr_psprintf(p, "%d\n%s\n%s\n%s", rule->kind,
                         rule->of ? rule->of : "",
@@ -85,31 +85,29 @@ static int count_alike(rows_t *rows, const char *text)
     return (*n)++;
 }
 
-/** Gather the limits of a list. A virtual host without its own has the main
- *  server's list: those are gathered there. */
-static void gather(rows_t *rows, const rlx_server_t *sv,
-                   const rlx_section_t *section,
-                   const apr_array_header_t *rules)
-{
-    for (int i = 0; rules && i < rules->nelts; i++) {
-        rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
-        const char *text;
+/** What a walk over the limits of a server needs. */
+typedef struct gathering_t {
+    rows_t *rows;
+    const rlx_server_t *sv;
+} gathering_t;
 
-        if (rule->owner != sv) {
-            continue;
-        }
-        text = apr_psprintf(rows->p, "%s\n%s\n%s", sv->name,
-                            section ? section->name : "",
-                            text_of(rows->p, rule));
-        APR_ARRAY_PUSH(rows->rules, rlx_rule_t *) = rule;
-        APR_ARRAY_PUSH(rows->names, apr_uint64_t) = hash_of(
-            apr_psprintf(rows->p, "%s\n%d", text, count_alike(rows, text)));
-        /* Several limits of one line have the same options. */
-        if (!i || APR_ARRAY_IDX(rules, i - 1, rlx_rule_t *)->options
-                  != rule->options) {
-            gather(rows, sv, section, rule->options->meta);
-        }
+/** Gather a limit; an rlx_declared_fn. Those that a virtual host has of the
+ *  main server are gathered there. */
+static int gather(void *baton, rlx_rule_t *rule, const rlx_section_t *section)
+{
+    const gathering_t *gathering = baton;
+    rows_t *rows = gathering->rows;
+    const char *text;
+
+    if (rule->owner != gathering->sv) {
+        return 0;
     }
+    text = apr_psprintf(rows->p, "%s\n%s\n%s", gathering->sv->name,
+                        section ? section->name : "", text_of(rows->p, rule));
+    APR_ARRAY_PUSH(rows->rules, rlx_rule_t *) = rule;
+    APR_ARRAY_PUSH(rows->names, apr_uint64_t) = hash_of(
+        apr_psprintf(rows->p, "%s\n%d", text, count_alike(rows, text)));
+    return 0;
 }
 
 static rows_t *gather_all(apr_pool_t *ptemp, const server_rec *main_server)
@@ -121,18 +119,9 @@ static rows_t *gather_all(apr_pool_t *ptemp, const server_rec *main_server)
     rows->names = apr_array_make(ptemp, 64, sizeof(apr_uint64_t));
     rows->alike = apr_hash_make(ptemp);
     for (const server_rec *s = main_server; s; s = s->next) {
-        const rlx_server_t *sv = rlx_server_of(s);
+        gathering_t gathering = { rows, rlx_server_of(s) };
 
-        gather(rows, sv, NULL, sv->application);
-        gather(rows, sv, NULL, sv->defaults);
-        gather(rows, sv, NULL, sv->meta);
-        gather(rows, sv, NULL, sv->fallback);
-        for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
-            const rlx_section_t *section = APR_ARRAY_IDX(
-                sv->sections, i, const rlx_section_t *);
-
-            gather(rows, sv, section, section->rules);
-        }
+        rlx_declared_each(gathering.sv, gather, &gathering);
     }
     return rows;
 }

@@ -12,6 +12,7 @@
 
 #include "report/key.h"
 #include "report/seen.h"
+#include "report/tree.h"
 
 /** A clearing under way. */
 typedef struct clearing_t {
@@ -135,7 +136,7 @@ static void add_part(apr_array_header_t *parts, const rlx_store_t *store,
 
 static apr_array_header_t *parts_of(apr_pool_t *p, server_rec *main_server)
 {
-    apr_array_header_t *servers = rlx_counters_servers(p, main_server);
+    apr_array_header_t *servers = rlx_tree_servers(p, main_server);
     apr_array_header_t *parts = apr_array_make(p, 2, sizeof(part_t));
 
     for (int i = 0; i < servers->nelts; i++) {

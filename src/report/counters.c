@@ -21,6 +21,7 @@
 #include "report/conf.h"
 #include "report/search.h"
 #include "report/seen.h"
+#include "report/tree.h"
 
 /** A section of a server, or of the main server. */
 typedef struct place_t {
@@ -250,32 +251,6 @@ static void visit_directive(void *baton, const ap_directive_t *d,
     }
 }
 
-/** Not 0 if a key looks as keys are shown that are not to be shown. */
-static int is_hashed(const char *key)
-{
-    return key[0] == '#' && strlen(key) == 17
-           && strspn(key + 1, "0123456789abcdef") == 16;
-}
-
-apr_array_header_t *rlx_counters_servers(apr_pool_t *p,
-                                         server_rec *main_server)
-{
-    apr_array_header_t *servers;
-    int n = 1;
-
-    for (server_rec *s = main_server->next; s; s = s->next) {
-        n++;
-    }
-    servers = apr_array_make(p, n, sizeof(server_rec *));
-    servers->nelts = n;
-    APR_ARRAY_IDX(servers, 0, server_rec *) = main_server;
-    /* httpd lists virtual hosts backwards. */
-    for (server_rec *s = main_server->next; s; s = s->next) {
-        APR_ARRAY_IDX(servers, --n, server_rec *) = s;
-    }
-    return servers;
-}
-
 static void search_server(rlx_search_t *search, const inner_t *inner,
                           const rlx_server_t *main_server,
                           const rlx_server_t *sv)
@@ -298,7 +273,7 @@ int rlx_counters_find(apr_pool_t *p, server_rec *main_server,
                       const rlx_counters_question_t *question,
                       apr_array_header_t *notes)
 {
-    apr_array_header_t *servers = rlx_counters_servers(p, main_server);
+    apr_array_header_t *servers = rlx_tree_servers(p, main_server);
     rlx_search_t *search = rlx_search_make(p, question, notes);
     inner_t inner = { p, 0, 0 };
 
@@ -314,7 +289,7 @@ int rlx_counters_find(apr_pool_t *p, server_rec *main_server,
             "what they count is not looked for",
             question->htaccess_left_out));
     }
-    if (is_hashed(question->key)) {
+    if (rlx_key_is_hashed(question->key)) {
         rlx_search_note(search, "a key that is shown as # and 16 digits is "
                         "shown so because it may be a secret, and cannot be "
                         "turned back: name the key itself");

@@ -72,11 +72,6 @@ int rlx_counters_find(apr_pool_t *p, server_rec *main_server,
                       const rlx_counters_question_t *question,
                       apr_array_header_t *notes);
 
-/** The servers of the configuration: server_rec *, in file order, the main
- *  server first. */
-apr_array_header_t *rlx_counters_servers(apr_pool_t *p,
-                                         server_rec *main_server);
-
 /** Where a counter counts, as rlx_decision_scope() says it of requests. */
 const char *rlx_candidate_scope(const rlx_candidate_t *candidate);
 

@@ -1,12 +1,11 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * A limit on the page, and every limit that is declared.
+ * A limit on the page, and where it is declared.
  */
 
 #include "report/html_parts.h"
 
-#include "apr_hash.h"
 #include "apr_strings.h"
 
 /** The option name=, which the page shows by itself; NULL: none. */
@@ -72,70 +71,15 @@ void rlx_page_where(rlx_page_t *page, const char *declared_at)
     rlx_page_put(page, "</code>");
 }
 
-static void visit_rules(rlx_page_t *page, rlx_page_rule_fn visit, void *baton,
-                        const rlx_tree_t *tree, const rlx_node_t *node,
-                        const apr_array_header_t *rules)
+void rlx_page_place(rlx_page_t *page, const rlx_listed_t *listed)
 {
-    const rlx_dir_t *dir = node ? node->dir
-                           : rlx_dir_of(tree->sv->server->lookup_defaults);
+    const rlx_node_t *node = listed->node;
 
-    for (int i = 0; rules && i < rules->nelts; i++) {
-        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
-        rlx_limit_view_t view;
-
-        /* A virtual host without its own has the main server's. */
-        if (!node && rule->owner != tree->sv) {
-            continue;
-        }
-        rlx_view_rule(page->p, tree->sv, dir, node ? node->section : NULL,
-                      rule, &view);
-        visit(baton, tree, node, &view);
-        apr_pool_clear(page->p);
-    }
-}
-
-/** The main server's sections are in each virtual host's tree, too. */
-static int is_new(apr_hash_t *seen, const rlx_section_t **section)
-{
-    if (apr_hash_get(seen, section, sizeof(*section))) {
-        return 0;
-    }
-    apr_hash_set(seen, section, sizeof(*section), *section);
-    return 1;
-}
-
-void rlx_page_each_rule(rlx_page_t *page, rlx_page_rule_fn visit, void *baton)
-{
-    const apr_array_header_t *trees = page->snapshot->trees;
-    apr_hash_t *seen = apr_hash_make(page->snapshot->p);
-
-    for (int i = 0; i < trees->nelts; i++) {
-        const rlx_tree_t *tree = APR_ARRAY_IDX(trees, i, rlx_tree_t *);
-        const rlx_server_t *sv = tree->sv;
-
-        visit_rules(page, visit, baton, tree, NULL, sv->application);
-        visit_rules(page, visit, baton, tree, NULL, sv->defaults);
-        visit_rules(page, visit, baton, tree, NULL, sv->meta);
-        visit_rules(page, visit, baton, tree, NULL, sv->fallback);
-        for (int j = 0; j < tree->all->nelts; j++) {
-            rlx_node_t *node = APR_ARRAY_IDX(tree->all, j, rlx_node_t *);
-
-            if (is_new(seen, &node->section)) {
-                visit_rules(page, visit, baton, tree, node,
-                            node->section->rules);
-            }
-        }
-    }
-}
-
-void rlx_page_place(rlx_page_t *page, const rlx_tree_t *tree,
-                    const rlx_node_t *node)
-{
-    rlx_page_element(page, "span", "server", tree->sv->name);
+    rlx_page_element(page, "span", "server", listed->tree->sv->name);
+    rlx_page_put(page, " ");
     if (node) {
-        rlx_page_put(page, " <span class=\"type\">");
-        rlx_page_text(page, node->type);
-        rlx_page_put(page, "</span> ");
-        rlx_page_element(page, "code", "path", node->path);
+        rlx_page_section(page, node->type, node->path);
+        rlx_page_put(page, " ");
     }
+    rlx_page_where(page, listed->view.declared_at);
 }

@@ -47,6 +47,13 @@ void rlx_page_element(rlx_page_t *page, const char *tag, const char *name,
     rlx_page_print(page, "</%s>", tag);
 }
 
+void rlx_page_section(rlx_page_t *page, const char *type, const char *path)
+{
+    rlx_page_element(page, "span", "type", type);
+    rlx_page_put(page, " ");
+    rlx_page_element(page, "code", "path", path);
+}
+
 void rlx_page_number(rlx_page_t *page, apr_uint64_t n)
 {
     const char *digits = apr_psprintf(page->p, "%" APR_UINT64_T_FMT, n);

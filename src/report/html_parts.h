@@ -29,13 +29,6 @@ typedef struct rlx_page_t {
     int room;
 } rlx_page_t;
 
-/** Told of a limit that is declared.
- *  @param node its section; NULL: it stands outside of sections
- *  @param view good until the call returns */
-typedef void (*rlx_page_rule_fn)(void *baton, const rlx_tree_t *tree,
-                                 const rlx_node_t *node,
-                                 const rlx_limit_view_t *view);
-
 /* --- parts of sentences ------------------------------------------------- */
 
 /** Write markup as it is. */
@@ -52,6 +45,9 @@ void rlx_page_text(rlx_page_t *page, const char *text);
  *  @param name NULL: no class */
 void rlx_page_element(rlx_page_t *page, const char *tag, const char *name,
                       const char *text);
+
+/** The type and path of a section. */
+void rlx_page_section(rlx_page_t *page, const char *type, const char *path);
 
 /** A number with commas between thousands. */
 void rlx_page_number(rlx_page_t *page, apr_uint64_t n);
@@ -105,13 +101,8 @@ void rlx_page_limit(rlx_page_t *page, const rlx_limit_view_t *view);
 /** "file:line". */
 void rlx_page_where(rlx_page_t *page, const char *declared_at);
 
-/** Visit every limit of the configuration, once: those of the servers, then
- *  those of their sections, in file order. */
-void rlx_page_each_rule(rlx_page_t *page, rlx_page_rule_fn visit, void *baton);
-
-/** Write where a limit stands: server and section. */
-void rlx_page_place(rlx_page_t *page, const rlx_tree_t *tree,
-                    const rlx_node_t *node);
+/** Write where a limit stands: server, section, file and line. */
+void rlx_page_place(rlx_page_t *page, const rlx_listed_t *listed);
 
 /* --- parts of the page -------------------------------------------------- */
 

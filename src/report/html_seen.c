@@ -32,10 +32,8 @@ static void put_section(rlx_page_t *page, const rlx_seen_section_t *one,
                         int is_inner)
 {
     if (is_inner) {
-        rlx_page_put(page, "<h5><span class=\"type\">");
-        rlx_page_text(page, one->type);
-        rlx_page_put(page, "</span> ");
-        rlx_page_element(page, "code", "path", one->path);
+        rlx_page_put(page, "<h5>");
+        rlx_page_section(page, one->type, one->path);
         rlx_page_put(page, "</h5>\n");
     }
     if (one->exempt->nelts) {
@@ -51,8 +49,8 @@ static void put_line(rlx_page_t *page, const rlx_seen_view_t *view)
 {
     int n = 0;
 
-    rlx_page_put(page, "<summary><span class=\"type\">.htaccess</span> ");
-    rlx_page_element(page, "code", "path", view->path);
+    rlx_page_put(page, "<summary>");
+    rlx_page_section(page, ".htaccess", view->path);
     for (int i = 0; i < view->sections->nelts; i++) {
         n += APR_ARRAY_IDX(view->sections, i,
                            rlx_seen_section_t).limits->nelts;

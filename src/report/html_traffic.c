@@ -1,46 +1,30 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * What became of requests: in all, by limit, by key; and what limits that
- * only try would have done.
+ * What became of requests, in all and by key.
  */
 
 #include "report/html_parts.h"
 
-#include "apr_strings.h"
-
-/** Rows of a list that has the most important first. */
-#define ROWS_MAX 20
+#include "http/key.h"
 
 /** Keys that are shown without unfolding. */
 #define KEYS_AT_ONCE 10
 
-/** What can become of a request, as the page calls it. */
-typedef struct fate_t {
+/** What can become of a request, as the page calls it, in its order. */
+static const struct {
+    rlx_fate_e fate;
+    /** A class of the style sheet. */
     const char *name;
     const char *title;
     const char *hint;
-    apr_size_t at;
-} fate_t;
-
-static const fate_t fates_shown[] = {
-    { "allowed", "Allowed", "had room", APR_OFFSETOF(rlx_fates_t, allowed) },
-    { "refused", "Refused", "had none left",
-      APR_OFFSETOF(rlx_fates_t, refused) },
-    { "dry", "Dry run", "had none left, and passed",
-      APR_OFFSETOF(rlx_fates_t, dry_run) },
-    { "exempt", "Exempt", "were not counted",
-      APR_OFFSETOF(rlx_fates_t, exempt) },
-    { "error", "Undecided", "the storage did not answer",
-      APR_OFFSETOF(rlx_fates_t, errors) }
+} fates_shown[] = {
+    { RLX_FATE_ALLOWED, "allowed", "Allowed", "had room" },
+    { RLX_FATE_REFUSED, "refused", "Refused", "had none left" },
+    { RLX_FATE_DRY_RUN, "dry", "Dry run", "had none left, and passed" },
+    { RLX_FATE_EXEMPT, "exempt", "Exempt", "were not counted" },
+    { RLX_FATE_ERROR, "error", "Undecided", "the storage did not answer" }
 };
-
-#define FATES ((int)(sizeof(fates_shown) / sizeof(fates_shown[0])))
-
-static apr_uint64_t count_of(const rlx_fates_t *fates, int i)
-{
-    return *(const apr_uint64_t *)((const char *)fates + fates_shown[i].at);
-}
 
 /* --- in all ------------------------------------------------------------- */
 
@@ -53,8 +37,8 @@ static void put_bar(rlx_page_t *page, const rlx_fates_t *fates)
                  "class=\"share\" viewBox=\"0 0 100 1\" "
                  "preserveAspectRatio=\"none\" aria-hidden=\"true\" "
                  "focusable=\"false\">");
-    for (int i = 0; i < FATES && fates->seen; i++) {
-        apr_uint64_t n = count_of(fates, i);
+    for (int i = 0; i < RLX_FATES && fates->seen; i++) {
+        apr_uint64_t n = fates->of[fates_shown[i].fate];
         double width = 100.0 * (double)n / (double)fates->seen;
 
         /* What is there is seen, be it ever so little. */
@@ -70,16 +54,16 @@ static void put_bar(rlx_page_t *page, const rlx_fates_t *fates)
 
 static void put_fate(rlx_page_t *page, const rlx_fates_t *fates, int i)
 {
-    const fate_t *fate = &fates_shown[i];
-    apr_uint64_t n = count_of(fates, i);
+    apr_uint64_t n = fates->of[fates_shown[i].fate];
 
     rlx_page_print(page, "<div class=\"fate %s%s\"><dt>%s</dt><dd><b>",
-                   fate->name, n ? "" : " zero", fate->title);
+                   fates_shown[i].name, n ? "" : " zero",
+                   fates_shown[i].title);
     rlx_page_number(page, n);
     rlx_page_put(page, "</b> <span class=\"percent\">");
     rlx_page_percent(page, n, fates->seen);
     rlx_page_print(page, "</span> <span class=\"hint\">%s</span></dd></div>\n",
-                   fate->hint);
+                   fates_shown[i].hint);
 }
 
 void rlx_page_traffic(rlx_page_t *page)
@@ -103,210 +87,11 @@ void rlx_page_traffic(rlx_page_t *page)
     rlx_page_put(page, "</p>\n");
     put_bar(page, &fates);
     rlx_page_put(page, "<dl class=\"fates\">\n");
-    for (int i = 0; i < FATES; i++) {
+    for (int i = 0; i < RLX_FATES; i++) {
         put_fate(page, &fates, i);
     }
     rlx_page_put(page, "</dl>\n</div>\n</section>\n");
     apr_pool_clear(page->p);
-}
-
-/* --- limits ------------------------------------------------------------- */
-
-/** A limit that has refused or would have. */
-typedef struct busy_t {
-    const rlx_tree_t *tree;
-    const rlx_node_t *node;
-    const rlx_rule_t *rule;
-    rlx_fates_t fates;
-} busy_t;
-
-typedef struct look_t {
-    rlx_page_t *page;
-    /** busy_t */
-    apr_array_header_t *busy;
-} look_t;
-
-static void note_busy(void *baton, const rlx_tree_t *tree,
-                      const rlx_node_t *node, const rlx_limit_view_t *view)
-{
-    look_t *look = baton;
-    rlx_fates_t fates;
-
-    if (rlx_figures_of(view->rule, &fates) && fates.refused) {
-        busy_t *busy = apr_array_push(look->busy);
-
-        busy->tree = tree;
-        busy->node = node;
-        busy->rule = view->rule;
-        busy->fates = fates;
-    }
-}
-
-static int by_refusals(const void *a, const void *b)
-{
-    const busy_t *one = a, *other = b;
-
-    return one->fates.refused < other->fates.refused ? 1
-           : one->fates.refused > other->fates.refused ? -1 : 0;
-}
-
-static void put_busy(rlx_page_t *page, const busy_t *busy)
-{
-    rlx_limit_view_t view;
-
-    rlx_view_rule(page->p, busy->tree->sv, busy->node ? busy->node->dir
-                  : rlx_dir_of(busy->tree->sv->server->lookup_defaults),
-                  busy->node ? busy->node->section : NULL, busy->rule, &view);
-    rlx_page_put(page, "<tr><th scope=\"row\">");
-    rlx_page_limit(page, &view);
-    rlx_page_put(page, "</th><td data-label=\"Where\">");
-    rlx_page_place(page, busy->tree, busy->node);
-    rlx_page_put(page, " ");
-    rlx_page_where(page, view.declared_at);
-    rlx_page_put(page, "</td><td class=\"n\" data-label=\"Requests\">");
-    rlx_page_number(page, busy->fates.seen);
-    rlx_page_put(page, "</td><td class=\"n\" data-label=\"Refused\">");
-    rlx_page_number(page, busy->fates.refused);
-    rlx_page_put(page, "</td><td class=\"n\" data-label=\"Share\">");
-    rlx_page_percent(page, busy->fates.refused, busy->fates.seen);
-    rlx_page_put(page, " ");
-    rlx_page_meter(page, "refusals", busy->fates.refused, busy->fates.seen,
-                   "share of requests that were refused");
-    rlx_page_put(page, "</td></tr>\n");
-    apr_pool_clear(page->p);
-}
-
-void rlx_page_refusing(rlx_page_t *page)
-{
-    look_t look = { page, apr_array_make(page->snapshot->p, 8,
-                                         sizeof(busy_t)) };
-
-    rlx_page_each_rule(page, note_busy, &look);
-    if (!look.busy->nelts) {
-        return;
-    }
-    qsort(look.busy->elts, look.busy->nelts, sizeof(busy_t), by_refusals);
-    rlx_page_put(page, "<section id=\"refusing\" aria-labelledby=\"h-ref\">\n"
-                 "<h2 id=\"h-ref\">Limits that refuse</h2>\n"
-                 "<div class=\"card\"><table>\n<thead><tr>"
-                 "<th scope=\"col\">Limit</th><th scope=\"col\">Where</th>"
-                 "<th scope=\"col\" class=\"n\">Requests</th>"
-                 "<th scope=\"col\" class=\"n\">Refused</th>"
-                 "<th scope=\"col\" class=\"n\">Share</th>"
-                 "</tr></thead>\n<tbody>\n");
-    for (int i = 0; i < look.busy->nelts && i < ROWS_MAX; i++) {
-        put_busy(page, &APR_ARRAY_IDX(look.busy, i, busy_t));
-    }
-    rlx_page_put(page, "</tbody></table>\n");
-    if (look.busy->nelts > ROWS_MAX) {
-        rlx_page_print(page, "<p class=\"more\">%d more have refused fewer; "
-                       "see <a href=\"#limits\">Limits</a>.</p>\n",
-                       look.busy->nelts - ROWS_MAX);
-    }
-    rlx_page_put(page, "</div>\n</section>\n");
-}
-
-/* --- trials ------------------------------------------------------------- */
-
-/** "44 per 1 minute": the limit that it would be. */
-static void put_count(rlx_page_t *page, const rlx_limit_view_t *view,
-                      const char *label, apr_uint64_t count)
-{
-    const char *window = view->is_dynamic ? NULL : strchr(view->limit, ' ');
-
-    rlx_page_print(page, "</td><td class=\"n\" data-label=\"%s\">", label);
-    if (count) {
-        rlx_page_number(page, count);
-        rlx_page_text(page, window);
-    }
-    else {
-        rlx_page_put(page, "<span class=\"muted\">too few keys</span>");
-    }
-}
-
-/** About 1,000, or exactly. */
-static void put_keys(rlx_page_t *page, const rlx_trial_t *trial,
-                     apr_uint64_t n)
-{
-    if (!trial->is_exact) {
-        rlx_page_put(page, "about ");
-    }
-    rlx_page_number(page, n);
-}
-
-static void put_trials_head(rlx_page_t *page)
-{
-    rlx_page_put(page, "<section id=\"trials\" aria-labelledby=\"h-try\">\n"
-                 "<h2 id=\"h-try\">Trials</h2>\n"
-                 "<p class=\"lead\">What limits that refuse nobody yet would "
-                 "have done. The last two columns are the lowest limits that "
-                 "would have refused no more than that part of the keys.</p>\n"
-                 "<div class=\"card\"><table>\n<thead><tr>"
-                 "<th scope=\"col\">Limit</th><th scope=\"col\">Where</th>"
-                 "<th scope=\"col\" class=\"n\">Requests it would refuse</th>"
-                 "<th scope=\"col\" class=\"n\">Keys it would refuse</th>"
-                 "<th scope=\"col\" class=\"n\">Limit for 1&#160;%</th>"
-                 "<th scope=\"col\" class=\"n\">Limit for 0.1&#160;%</th>"
-                 "</tr></thead>\n<tbody>\n");
-}
-
-static void put_trial(rlx_page_t *page, const rlx_limit_view_t *view,
-                      const rlx_trial_t *trial)
-{
-    rlx_fates_t fates;
-
-    rlx_figures_of(view->rule, &fates);
-    rlx_page_put(page, "<td class=\"n\" data-label=\"Requests it would "
-                 "refuse\">");
-    rlx_page_number(page, fates.dry_run);
-    rlx_page_put(page, " <span class=\"muted\">(");
-    rlx_page_percent(page, fates.dry_run, fates.seen);
-    rlx_page_put(page, ")</span></td><td class=\"n\" data-label=\"Keys it "
-                 "would refuse\">");
-    put_keys(page, trial, trial->keys_refused);
-    rlx_page_put(page, " of ");
-    rlx_page_number(page, trial->keys);
-    rlx_page_put(page, " <span class=\"muted\">(");
-    rlx_page_percent(page, trial->keys_refused, trial->keys);
-    rlx_page_put(page, ")</span>");
-    put_count(page, view, "Limit for 1 %", trial->count_1_percent);
-    put_count(page, view, "Limit for 0.1 %", trial->count_01_percent);
-    rlx_page_put(page, "</td>");
-}
-
-static void visit_trial(void *baton, const rlx_tree_t *tree,
-                        const rlx_node_t *node, const rlx_limit_view_t *view)
-{
-    look_t *look = baton;
-    rlx_page_t *page = look->page;
-    rlx_trial_t trial;
-
-    if (!rlx_figures_trial(view->rule, &trial)) {
-        return;
-    }
-    if (!look->busy->nelts++) {
-        put_trials_head(page);
-    }
-    rlx_page_put(page, "<tr><th scope=\"row\">");
-    rlx_page_limit(page, view);
-    rlx_page_put(page, "</th><td data-label=\"Where\">");
-    rlx_page_place(page, tree, node);
-    rlx_page_put(page, " ");
-    rlx_page_where(page, view->declared_at);
-    rlx_page_put(page, "</td>");
-    put_trial(page, view, &trial);
-    rlx_page_put(page, "</tr>\n");
-}
-
-void rlx_page_trials(rlx_page_t *page)
-{
-    apr_array_header_t none = { 0 };
-    look_t look = { page, &none };
-
-    rlx_page_each_rule(page, visit_trial, &look);
-    if (none.nelts) {
-        rlx_page_put(page, "</tbody></table></div>\n</section>\n");
-    }
 }
 
 /* --- keys --------------------------------------------------------------- */
@@ -319,13 +104,6 @@ static void put_refusals(rlx_page_t *page, const rlx_refused_key_t *key)
     rlx_page_number(page, key->refused - key->over);
 }
 
-/** Not 0 if a key is shown hashed (RateLimitKeyDisplay): # and 16 digits. */
-static int is_hash(const char *key)
-{
-    return key[0] == '#' && strlen(key) == 17
-           && strspn(key + 1, "0123456789abcdef") == 16;
-}
-
 /** Not 0 if a key may have been longer, by as much as a character. */
 static int is_cut(const char *key)
 {
@@ -335,7 +113,7 @@ static int is_cut(const char *key)
 /** A key, and where it is all of it and not hashed the way to its counters. */
 static void put_key_name(rlx_page_t *page, const char *key)
 {
-    if (is_hash(key) || is_cut(key)) {
+    if (rlx_key_is_hashed(key) || is_cut(key)) {
         rlx_page_element(page, "span", "key", key);
         if (is_cut(key)) {
             rlx_page_put(page, "\xe2\x80\xa6");

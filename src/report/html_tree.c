@@ -9,6 +9,8 @@
 
 #include "apr_strings.h"
 
+#include "http/rule.h"
+
 /** Limits that the line of a section names. */
 #define BRIEF_MAX 3
 
@@ -19,42 +21,78 @@
 
 /* --- limits ------------------------------------------------------------- */
 
+/** ", 3 exempt"; nothing of none. */
+static void put_also(rlx_page_t *page, apr_uint64_t n, const char *what)
+{
+    if (n) {
+        rlx_page_put(page, ", ");
+        rlx_page_number(page, n);
+        rlx_page_put(page, what);
+    }
+}
+
+/** What became of requests; nothing where there were none. What a meta= says
+ *  has no line of its own, and is named. */
 static void put_figures(rlx_page_t *page, const rlx_rule_t *rule)
 {
     rlx_fates_t fates;
-    apr_uint64_t refused;
+    apr_uint64_t refused, dry;
 
-    if (!rlx_figures_of(rule, &fates) || !fates.seen) {
+    rlx_figures_of(rule, &fates);
+    if (!fates.seen) {
         return;
     }
-    refused = fates.refused + fates.dry_run;
+    dry = fates.of[RLX_FATE_DRY_RUN];
+    refused = fates.of[RLX_FATE_REFUSED] + dry;
     rlx_page_put(page, "<div class=\"figures\">");
-    rlx_page_meter(page, fates.refused ? "refusals" : "refusals dry", refused,
+    rlx_page_meter(page, refused > dry ? "refusals" : "refusals dry", refused,
                    fates.seen, "share of requests without room");
     rlx_page_put(page, "<span>");
+    if (rule->of) {
+        rlx_page_put(page, "meta ");
+        rlx_page_element(page, "b", "limit", rlx_rule_text(rule));
+        rlx_page_put(page, ": ");
+    }
     rlx_page_number(page, fates.seen);
     rlx_page_put(page, fates.seen == 1 ? " request, " : " requests, ");
     rlx_page_number(page, refused);
-    rlx_page_put(page, fates.dry_run && !fates.refused
-                       ? " would be refused (" : " refused (");
+    rlx_page_put(page, dry && refused == dry ? " would be refused ("
+                                             : " refused (");
     rlx_page_percent(page, refused, fates.seen);
     rlx_page_put(page, ")");
-    if (fates.exempt) {
-        rlx_page_put(page, ", ");
-        rlx_page_number(page, fates.exempt);
-        rlx_page_put(page, " exempt");
-    }
-    if (fates.errors) {
-        rlx_page_put(page, ", ");
-        rlx_page_number(page, fates.errors);
-        rlx_page_put(page, " undecided");
-    }
+    put_also(page, fates.of[RLX_FATE_EXEMPT], " exempt");
+    put_also(page, fates.of[RLX_FATE_ERROR], " undecided");
     rlx_page_put(page, "</span></div>");
 }
 
-/** @param source NULL: it goes without saying */
+/** Not 0 if it is the first of its directive's limits in a list. */
+static int is_first(const apr_array_header_t *rules, const rlx_rule_t *rule)
+{
+    int i = 0;
+
+    while (i < rules->nelts && APR_ARRAY_IDX(rules, i, rlx_rule_t *)->options
+                               != rule->options) {
+        i++;
+    }
+    return i < rules->nelts && APR_ARRAY_IDX(rules, i, rlx_rule_t *) == rule;
+}
+
+/** The figures of a limit, and once for its directive those of meta=. */
+static void put_all_figures(rlx_page_t *page, const rlx_rule_t *rule,
+                            const apr_array_header_t *rules)
+{
+    const apr_array_header_t *meta = rule->options->meta;
+
+    put_figures(page, rule);
+    for (int i = 0; meta && i < meta->nelts && is_first(rules, rule); i++) {
+        put_figures(page, APR_ARRAY_IDX(meta, i, rlx_rule_t *));
+    }
+}
+
+/** @param source NULL: it goes without saying
+ *  @param rules  the list that it stands in, with figures; NULL: without */
 static void put_limit(rlx_page_t *page, const rlx_limit_view_t *view,
-                      const char *source, int with_figures)
+                      const char *source, const apr_array_header_t *rules)
 {
     rlx_page_put(page, "<li><div class=\"line\"><span class=\"what\">");
     rlx_page_limit(page, view);
@@ -67,8 +105,8 @@ static void put_limit(rlx_page_t *page, const rlx_limit_view_t *view,
     }
     rlx_page_where(page, view->declared_at);
     rlx_page_put(page, "</span></div>");
-    if (with_figures) {
-        put_figures(page, view->rule);
+    if (rules) {
+        put_all_figures(page, view->rule, rules);
     }
     rlx_page_put(page, "</li>\n");
 }
@@ -77,7 +115,7 @@ static void put_limit(rlx_page_t *page, const rlx_limit_view_t *view,
 static void put_rules(rlx_page_t *page, const rlx_tree_t *tree,
                       const char *title, const apr_array_header_t *rules)
 {
-    const rlx_dir_t *dir = rlx_dir_of(tree->sv->server->lookup_defaults);
+    const rlx_dir_t *dir = rlx_tree_dir(tree, NULL);
 
     if (!rules || !rules->nelts) {
         return;
@@ -89,7 +127,8 @@ static void put_rules(rlx_page_t *page, const rlx_tree_t *tree,
 
         rlx_view_rule(page->p, tree->sv, dir, NULL, rule, &view);
         put_limit(page, &view, rule->owner == tree->sv ? NULL
-                  : "from the main server", rule->owner == tree->sv);
+                  : "from the main server",
+                  rule->owner == tree->sv ? rules : NULL);
     }
     rlx_page_put(page, "</ul>\n");
     apr_pool_clear(page->p);
@@ -105,11 +144,14 @@ static void put_effective(rlx_page_t *page, const rlx_node_t *node)
     }
     rlx_page_put(page, "<h4>In effect</h4>\n<ul class=\"limits\">\n");
     for (int i = 0; i < effective->nelts; i++) {
+        const rlx_effect_t *effect = &APR_ARRAY_IDX(effective, i,
+                                                    rlx_effect_t);
         rlx_limit_view_t view;
 
-        rlx_view_effect(page->p, node->dir, node->section,
-                        &APR_ARRAY_IDX(effective, i, rlx_effect_t), &view);
-        put_limit(page, &view, view.source, !strcmp(view.source, "own"));
+        rlx_view_effect(page->p, node->dir, node->section, effect, &view);
+        put_limit(page, &view, view.source,
+                  effect->holding.declared_in == node->section
+                  ? node->section->rules : NULL);
     }
     rlx_page_put(page, "</ul>\n");
 }
@@ -145,7 +187,7 @@ static void put_without_effect(rlx_page_t *page, const rlx_tree_t *tree,
         }
         rlx_view_rule(page->p, tree->sv, node->dir, node->section, rule,
                       &view);
-        put_limit(page, &view, NULL, 0);
+        put_limit(page, &view, NULL, rules);
     }
     rlx_page_put(page, n ? "</ul>\n" : "");
 }
@@ -188,7 +230,7 @@ static void put_badges(rlx_page_t *page, const rlx_node_t *node)
     }
     for (int i = 0; rules && i < rules->nelts; i++) {
         rlx_figures_of(APR_ARRAY_IDX(rules, i, rlx_rule_t *), &fates);
-        refused += fates.refused;
+        refused += fates.of[RLX_FATE_REFUSED];
     }
     if (refused) {
         rlx_page_put(page, " <span class=\"badge bad\">");
@@ -235,11 +277,9 @@ static void put_nodes(rlx_page_t *page, const rlx_tree_t *tree, int tree_no,
 
         /* Deep ones are not pushed off a small screen. */
         rlx_page_print(page, "<details class=\"node%s\" id=\"t%ds%d\">"
-                       "<summary><span class=\"type\">",
-                       depth > 5 ? " deep" : "", tree_no, ++*serial);
-        rlx_page_text(page, node->type);
-        rlx_page_put(page, "</span> ");
-        rlx_page_element(page, "code", "path", node->path);
+                       "<summary>", depth > 5 ? " deep" : "", tree_no,
+                       ++*serial);
+        rlx_page_section(page, node->type, node->path);
         put_badges(page, node);
         put_brief(page, node, node->effective);
         rlx_page_put(page, "</summary><div class=\"in\">\n");
@@ -350,7 +390,7 @@ static void put_others(rlx_page_t *page, const char *whose,
     rlx_page_print(page, "<p class=\"more\">%s: looked at for ", whose);
     rlx_page_number(page, fates->seen);
     rlx_page_put(page, fates->seen == 1 ? " request, " : " requests, ");
-    rlx_page_number(page, fates->refused);
+    rlx_page_number(page, fates->of[RLX_FATE_REFUSED]);
     rlx_page_put(page, " refused.</p>\n");
 }
 

@@ -44,17 +44,6 @@ static void put_settings(rlx_json_t *json, const rlx_snapshot_t *snapshot)
     rlx_json_close(json);
 }
 
-/** A number of which 0 means that nobody knows. */
-static void put_known(rlx_json_t *json, const char *name, apr_uint64_t number)
-{
-    if (number) {
-        rlx_json_unsigned(json, name, number);
-    }
-    else {
-        rlx_json_null(json, name);
-    }
-}
-
 static void put_figures(rlx_json_t *json, const rlx_storage_view_t *view)
 {
     const rlx_storage_figures_t *figures = &view->figures;
@@ -67,8 +56,8 @@ static void put_figures(rlx_json_t *json, const rlx_storage_view_t *view)
     rlx_json_number(json, "retry", view->retry_sec);
     if (view->status == APR_SUCCESS && figures->healthy) {
         rlx_json_unsigned(json, "keys", figures->keys_used);
-        put_known(json, "keys_max", figures->keys_max);
-        put_known(json, "bytes", figures->size_bytes);
+        rlx_json_known(json, "keys_max", figures->keys_max);
+        rlx_json_known(json, "bytes", figures->size_bytes);
         rlx_json_unsigned(json, "evictions", figures->evictions);
     }
     else {
@@ -95,11 +84,11 @@ static void put_health(rlx_json_t *json, const rlx_storage_view_t *view)
     rlx_json_open_object(json, "round_trips");
     rlx_json_unsigned(json, "answered", rlx_latency_count(answers));
     rlx_json_unsigned(json, "failed", health->failed);
-    put_known(json, "recent_usec", rlx_latency_recent(answers));
-    put_known(json, "average_usec", rlx_latency_mean(answers));
-    put_known(json, "half_usec", rlx_latency_quantile(answers, 500));
-    put_known(json, "p99_usec", rlx_latency_quantile(answers, 990));
-    put_known(json, "max_usec", answers->longest_usec);
+    rlx_json_known(json, "recent_usec", rlx_latency_recent(answers));
+    rlx_json_known(json, "average_usec", rlx_latency_mean(answers));
+    rlx_json_known(json, "half_usec", rlx_latency_quantile(answers, 500));
+    rlx_json_known(json, "p99_usec", rlx_latency_quantile(answers, 990));
+    rlx_json_known(json, "max_usec", answers->longest_usec);
     rlx_json_close(json);
 }
 

@@ -35,12 +35,7 @@ static void put_path(rlx_json_t *json, const rlx_path_view_t *path)
     rlx_json_text(json, "server", path->server);
     rlx_json_text(json, "method", path->method);
     rlx_json_text(json, "filename", path->filename);
-    if (path->status) {
-        rlx_json_number(json, "status", path->status);
-    }
-    else {
-        rlx_json_null(json, "status");
-    }
+    rlx_json_known(json, "status", (apr_uint64_t)path->status);
     rlx_json_text(json, "engine", path->engine);
     rlx_json_text(json, "endpoint", path->endpoint);
     rlx_json_text(json, "key", path->key);

@@ -7,35 +7,22 @@
 
 #include "report/json_inside.h"
 
-#include "apr_strings.h"
-
-#include "http/dynamic.h"
 #include "http/figures.h"
 
-/** What requests may come to, and where it is counted. */
-static const struct {
-    const char *name;
-    apr_size_t offset;
-} fates_of[] = {
-    { "seen", APR_OFFSETOF(rlx_fates_t, seen) },
-    { "allowed", APR_OFFSETOF(rlx_fates_t, allowed) },
-    { "refused", APR_OFFSETOF(rlx_fates_t, refused) },
-    { "exempt", APR_OFFSETOF(rlx_fates_t, exempt) },
-    { "dry_run", APR_OFFSETOF(rlx_fates_t, dry_run) },
-    { "errors", APR_OFFSETOF(rlx_fates_t, errors) }
-};
-
-/** @param fates NULL: nothing is known */
 static void put_fates(rlx_json_t *json, const rlx_fates_t *fates)
 {
-    for (apr_size_t i = 0; i < sizeof(fates_of) / sizeof(fates_of[0]); i++) {
-        if (fates) {
-            rlx_json_unsigned(json, fates_of[i].name, *(const apr_uint64_t *)(
-                (const char *)fates + fates_of[i].offset));
-        }
-        else {
-            rlx_json_null(json, fates_of[i].name);
-        }
+    rlx_json_unsigned(json, rlx_fate_seen.member, fates->seen);
+    for (int i = 0; i < RLX_FATES; i++) {
+        rlx_json_unsigned(json, rlx_fate_names[i].member, fates->of[i]);
+    }
+}
+
+/** The same where nothing is known. */
+static void put_no_fates(rlx_json_t *json)
+{
+    rlx_json_null(json, rlx_fate_seen.member);
+    for (int i = 0; i < RLX_FATES; i++) {
+        rlx_json_null(json, rlx_fate_names[i].member);
     }
 }
 
@@ -51,17 +38,6 @@ static void put_foreign(rlx_json_t *json, const char *name,
     rlx_json_close(json);
 }
 
-/** A count that would do; 0: nobody can tell. */
-static void put_count(rlx_json_t *json, const char *name, apr_uint64_t count)
-{
-    if (count) {
-        rlx_json_unsigned(json, name, count);
-    }
-    else {
-        rlx_json_null(json, name);
-    }
-}
-
 static void put_trial(rlx_json_t *json, const rlx_rule_t *rule)
 {
     rlx_trial_t trial;
@@ -75,79 +51,39 @@ static void put_trial(rlx_json_t *json, const rlx_rule_t *rule)
     rlx_json_unsigned(json, "keys_refused", trial.keys_refused);
     rlx_json_flag(json, "exact", trial.is_exact);
     rlx_json_unsigned(json, "sample", trial.sample);
-    put_count(json, "count_for_1_percent", trial.count_1_percent);
-    put_count(json, "count_for_0_1_percent", trial.count_01_percent);
+    rlx_json_known(json, "count_for_1_percent", trial.count_1_percent);
+    rlx_json_known(json, "count_for_0_1_percent", trial.count_01_percent);
     rlx_json_close(json);
 }
 
-static void put_rule(rlx_json_t *json, const rlx_snapshot_t *snapshot,
-                     const rlx_rule_t *rule, const rlx_section_t *section)
+static void put_limit(rlx_json_t *json, const rlx_listed_t *listed)
 {
-    static const char *const kinds[] = {
-        [RLX_RULE_SECTION] = "section",
-        [RLX_RULE_SHARED] = "shared",
-        [RLX_RULE_DEFAULT] = "default",
-        [RLX_RULE_APPLICATION] = "application",
-        [RLX_RULE_META] = "meta",
-        [RLX_RULE_FALLBACK] = "fallback",
-        [RLX_RULE_MODULE] = "module"
-    };
+    const rlx_rule_t *rule = listed->view.rule;
     rlx_fates_t fates;
 
     rlx_json_open_object(json, NULL);
-    rlx_json_text(json, "limit", rule->dynamic
-                  ? rlx_dynamic_text(rule->dynamic) : rule->limit[0].text);
+    rlx_json_text(json, "limit", listed->view.limit);
     rlx_json_text(json, "name", rule->options->name);
-    rlx_json_text(json, "kind", kinds[rule->kind]);
-    rlx_json_text(json, "server", rule->owner ? rule->owner->name : NULL);
-    rlx_json_text(json, "section", section ? section->name : NULL);
-    rlx_json_text(json, "declared_at", apr_psprintf(snapshot->p, "%s:%d",
-                                                    rule->file, rule->line));
-    put_fates(json, rlx_figures_of(rule, &fates) ? &fates : NULL);
+    rlx_json_text(json, "kind", rlx_view_kind(rule->kind));
+    rlx_json_text(json, "meta_of", rule->of);
+    rlx_json_text(json, "server", listed->tree->sv->name);
+    rlx_json_text(json, "section", rlx_listed_section(listed));
+    rlx_json_text(json, "declared_at", listed->view.declared_at);
+    if (rlx_figures_of(rule, &fates)) {
+        put_fates(json, &fates);
+    }
+    else {
+        put_no_fates(json);
+    }
     put_trial(json, rule);
     rlx_json_close(json);
 }
 
-/** The limits of a list that a server declares, each followed by the meta
- *  limits of its directive. */
-static void put_rules(rlx_json_t *json, const rlx_snapshot_t *snapshot,
-                      const rlx_server_t *sv, const apr_array_header_t *rules,
-                      const rlx_section_t *section)
-{
-    for (int i = 0; rules && i < rules->nelts; i++) {
-        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
-        const rlx_rule_t *next = i + 1 < rules->nelts
-                                 ? APR_ARRAY_IDX(rules, i + 1, rlx_rule_t *)
-                                 : NULL;
-
-        if (rule->owner != sv) {
-            continue;
-        }
-        put_rule(json, snapshot, rule, section);
-        if (!next || next->options != rule->options) {
-            put_rules(json, snapshot, sv, rule->options->meta, section);
-        }
-    }
-}
-
-/** Every limit once, where it is declared. */
 static void put_limits(rlx_json_t *json, const rlx_snapshot_t *snapshot)
 {
     rlx_json_open_list(json, "limits");
-    for (int i = 0; i < snapshot->trees->nelts; i++) {
-        const rlx_server_t *sv = APR_ARRAY_IDX(snapshot->trees, i,
-                                               rlx_tree_t *)->sv;
-
-        put_rules(json, snapshot, sv, sv->application, NULL);
-        put_rules(json, snapshot, sv, sv->defaults, NULL);
-        put_rules(json, snapshot, sv, sv->meta, NULL);
-        put_rules(json, snapshot, sv, sv->fallback, NULL);
-        for (int k = 0; sv->sections && k < sv->sections->nelts; k++) {
-            const rlx_section_t *section = APR_ARRAY_IDX(sv->sections, k,
-                                                         rlx_section_t *);
-
-            put_rules(json, snapshot, sv, section->rules, section);
-        }
+    for (int i = 0; i < snapshot->limits->nelts; i++) {
+        put_limit(json, &APR_ARRAY_IDX(snapshot->limits, i, rlx_listed_t));
     }
     rlx_json_close(json);
 }

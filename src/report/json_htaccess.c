@@ -34,12 +34,7 @@ static void put_file(rlx_json_t *json, const rlx_seen_view_t *view)
     rlx_json_text(json, "server", view->server);
     rlx_json_time(json, "seen", view->seen_at);
     rlx_json_flag(json, "added", view->is_added);
-    if (view->status) {
-        rlx_json_number(json, "status", view->status);
-    }
-    else {
-        rlx_json_null(json, "status");
-    }
+    rlx_json_known(json, "status", (apr_uint64_t)view->status);
     rlx_json_text(json, "error", view->error);
     rlx_json_open_list(json, "sections");
     for (int i = 0; i < view->sections->nelts; i++) {

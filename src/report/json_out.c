@@ -170,6 +170,16 @@ void rlx_json_unsigned(rlx_json_t *json, const char *name,
                                           "%" APR_UINT64_T_FMT, number);
 }
 
+void rlx_json_known(rlx_json_t *json, const char *name, apr_uint64_t number)
+{
+    if (number) {
+        rlx_json_unsigned(json, name, number);
+    }
+    else {
+        rlx_json_null(json, name);
+    }
+}
+
 void rlx_json_number(rlx_json_t *json, const char *name, apr_int64_t number)
 {
     begin(json, name, 0);

@@ -46,6 +46,9 @@ void rlx_json_number(rlx_json_t *json, const char *name, apr_int64_t number);
 void rlx_json_unsigned(rlx_json_t *json, const char *name,
                        apr_uint64_t number);
 
+/** The same of what is not known if it is 0: null. */
+void rlx_json_known(rlx_json_t *json, const char *name, apr_uint64_t number);
+
 /** true or false. */
 void rlx_json_flag(rlx_json_t *json, const char *name, int value);
 

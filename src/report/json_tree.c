@@ -160,7 +160,7 @@ static const char *place_of(apr_pool_t *p, const server_rec *s)
 static void put_server(const writing_t *to)
 {
     const rlx_server_t *sv = to->tree->sv;
-    const rlx_dir_t *dir = rlx_dir_of(sv->server->lookup_defaults);
+    const rlx_dir_t *dir = rlx_tree_dir(to->tree, NULL);
     rlx_json_t *json = to->json;
 
     rlx_json_text(json, "name", sv->name);

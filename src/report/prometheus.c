@@ -8,118 +8,61 @@
 
 #include "report/render.h"
 
-#include "apr_strings.h"
-
 #include "http/figures.h"
 #include "report/series.h"
-
-/** A limit. */
-typedef struct limit_t {
-    rlx_limit_view_t view;
-    /** No other limit has the same. */
-    const char *labels;
-} limit_t;
 
 /** What is on the way to being written. */
 typedef struct writing_t {
     const rlx_snapshot_t *snapshot;
     apr_pool_t *p;
     rlx_series_t series;
-    /** limit_t: every limit once, in the order of the configuration. */
+    /** Labels, const char *, no two the same: those of the snapshot's limits
+     *  and of its storages, in their order. */
     apr_array_header_t *limits;
-    /** What stands in `limits` already: rlx_rule_t *. */
-    apr_hash_t *taken;
-    /** Labels of limits; those of storages, in their order. */
-    rlx_labels_t sets;
     apr_array_header_t *storages;
 } writing_t;
 
-/** A metric, and who writes its series: all of them, or those of each limit on
- *  trial, or those of each storage that was asked. */
+/** A metric, and who writes its series: those of each limit, or of each on
+ *  trial, or of each storage that was asked; then those that are of none.
+ *  NULL: there are none. */
 typedef struct family_t {
     rlx_metric_t metric;
     void (*put)(writing_t *w);
+    void (*put_limit)(writing_t *w, const char *labels,
+                      const rlx_limit_view_t *view);
     void (*put_trial)(writing_t *w, const char *labels,
                       const rlx_trial_t *trial);
     void (*put_storage)(writing_t *w, const char *labels,
                         const rlx_storage_view_t *view);
 } family_t;
 
-/* Finding the limits */
+/* Labels */
 
-/** A name for what a limit is to a section. */
-static const char *source_of(const rlx_limit_view_t *view)
+/** What limits are called. That stays as it is while lines of the
+ *  configuration move, so that a series goes on. Limits of .htaccess files have
+ *  no series: who writes these would make them without end, and each child
+ *  knows only the files that it has read. */
+static void name_limits(writing_t *w)
 {
-    return view->rule->of ? "own-meta" : view->source;
-}
+    const apr_array_header_t *limits = w->snapshot->limits;
+    rlx_labels_t sets;
 
-/** Take a limit. Its labels stay as they are while lines of the configuration
- *  move, so that a series goes on. */
-static void take(writing_t *w, const rlx_tree_t *tree, const rlx_node_t *node,
-                 const rlx_rule_t *rule)
-{
-    const rlx_dir_t *dir = node ? node->dir
-                           : rlx_dir_of(tree->sv->server->lookup_defaults);
-    limit_t *limit;
-    const char *labels = "";
+    w->limits = apr_array_make(w->p, limits->nelts, sizeof(char *));
+    rlx_labels_begin(&sets, w->p);
+    for (int i = 0; i < limits->nelts; i++) {
+        const rlx_listed_t *listed = &APR_ARRAY_IDX(limits, i, rlx_listed_t);
+        const rlx_limit_view_t *view = &listed->view;
+        const char *labels = rlx_label(w->p, "", "server",
+                                       listed->tree->sv->name);
 
-    if (apr_hash_get(w->taken, &rule, sizeof(rule))) {
-        return;
-    }
-    limit = apr_array_push(w->limits);
-    rlx_view_rule(w->p, tree->sv, dir, node ? node->section : NULL, rule,
-                  &limit->view);
-    apr_hash_set(w->taken, apr_pmemdup(w->p, &rule, sizeof(rule)),
-                 sizeof(rule), rule);
-    labels = rlx_label(w->p, labels, "server", tree->sv->name);
-    labels = rlx_label(w->p, labels, "section",
-                       node ? node->section->name : NULL);
-    labels = rlx_label(w->p, labels, "source", source_of(&limit->view));
-    labels = rlx_label(w->p, labels, "limit", limit->view.limit);
-    labels = rlx_label(w->p, labels, "name", rule->options->name);
-    limit->labels = rlx_labels_unique(&w->sets, labels);
-}
-
-/** Take limits, each with its own meta limits behind it. A virtual host sees
- *  those of the main server too, which are that one's. Those of .htaccess
- *  files are left out: who writes these would make series without end, and
- *  each child knows only the files that it has read. */
-static void take_all(writing_t *w, const rlx_tree_t *tree,
-                     const rlx_node_t *node, const apr_array_header_t *rules)
-{
-    for (int i = 0; rules && i < rules->nelts; i++) {
-        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
-        const apr_array_header_t *meta = rule->options->meta;
-
-        if (rule->owner != tree->sv || rule->is_htaccess) {
-            continue;
-        }
-        take(w, tree, node, rule);
-        for (int j = 0; meta && j < meta->nelts; j++) {
-            take(w, tree, node, APR_ARRAY_IDX(meta, j, rlx_rule_t *));
-        }
-    }
-}
-
-static void find_limits(writing_t *w)
-{
-    w->limits = apr_array_make(w->p, 16, sizeof(limit_t));
-    w->taken = apr_hash_make(w->p);
-    rlx_labels_begin(&w->sets, w->p);
-    for (int i = 0; i < w->snapshot->trees->nelts; i++) {
-        const rlx_tree_t *tree = APR_ARRAY_IDX(w->snapshot->trees, i,
-                                               rlx_tree_t *);
-
-        take_all(w, tree, NULL, tree->sv->application);
-        take_all(w, tree, NULL, tree->sv->defaults);
-        take_all(w, tree, NULL, tree->sv->meta);
-        take_all(w, tree, NULL, tree->sv->fallback);
-        for (int j = 0; j < tree->all->nelts; j++) {
-            const rlx_node_t *node = APR_ARRAY_IDX(tree->all, j,
-                                                   rlx_node_t *);
-
-            take_all(w, tree, node, node->section->rules);
-        }
+        labels = rlx_label(w->p, labels, "section",
+                           rlx_listed_section(listed));
+        labels = rlx_label(w->p, labels, "source",
+                           view->rule->of ? "own-meta" : view->source);
+        labels = rlx_label(w->p, labels, "limit", view->limit);
+        labels = rlx_label(w->p, labels, "name", view->rule->options->name);
+        APR_ARRAY_PUSH(w->limits, const char *) = rlx_labels_unique(&sets,
+                                                                    labels);
     }
 }
 
@@ -166,21 +109,14 @@ static void put_warnings(writing_t *w)
 
 /* Requests. `seen` is the sum of the results, and no series. */
 
-static void put_result(writing_t *w, const char *labels, const char *result,
-                       apr_uint64_t requests)
-{
-    rlx_series_put(&w->series, rlx_label(w->p, labels, "result", result),
-                   requests);
-}
-
 static void put_fates(writing_t *w, const char *labels,
                       const rlx_fates_t *fates)
 {
-    put_result(w, labels, "allowed", fates->allowed);
-    put_result(w, labels, "refused", fates->refused);
-    put_result(w, labels, "exempt", fates->exempt);
-    put_result(w, labels, "dry_run", fates->dry_run);
-    put_result(w, labels, "error", fates->errors);
+    for (int i = 0; i < RLX_FATES; i++) {
+        rlx_series_put(&w->series, rlx_label(w->p, labels, "result",
+                                             rlx_fate_names[i].result),
+                       fates->of[i]);
+    }
 }
 
 static void put_requests(writing_t *w)
@@ -195,34 +131,52 @@ static void put_requests(writing_t *w)
 
 /* Limits */
 
-static void put_limit(writing_t *w)
+/** Write something of every limit, or of every one that is tried. */
+static void put_limits(writing_t *w, const family_t *family)
 {
-    for (int i = 0; i < w->limits->nelts; i++) {
-        const limit_t *limit = &APR_ARRAY_IDX(w->limits, i, limit_t);
-        const char *options = rlx_view_options(w->p, &limit->view);
-        const char *labels = rlx_label(w->p, limit->labels, "strategy",
-                                       limit->view.strategy);
+    const apr_array_header_t *limits = w->snapshot->limits;
 
-        labels = rlx_label(w->p, labels, "options",
-                           options + (options[0] == ' '));
-        rlx_series_put(&w->series,
-                       rlx_label(w->p, labels, "declared_at",
-                                 limit->view.declared_at), 1);
+    for (int i = 0; i < limits->nelts; i++) {
+        const rlx_limit_view_t *view = &APR_ARRAY_IDX(limits, i,
+                                                      rlx_listed_t).view;
+        const char *labels = APR_ARRAY_IDX(w->limits, i, const char *);
+        rlx_trial_t trial;
+
+        if (family->put_limit) {
+            family->put_limit(w, labels, view);
+        }
+        else if (rlx_figures_trial(view->rule, &trial)) {
+            family->put_trial(w, labels, &trial);
+        }
+    }
+}
+
+static void put_limit(writing_t *w, const char *labels,
+                      const rlx_limit_view_t *view)
+{
+    const char *options = rlx_view_options(w->p, view);
+
+    labels = rlx_label(w->p, labels, "strategy", view->strategy);
+    labels = rlx_label(w->p, labels, "options", options + (options[0] == ' '));
+    rlx_series_put(&w->series, rlx_label(w->p, labels, "declared_at",
+                                         view->declared_at), 1);
+}
+
+static void put_limit_requests(writing_t *w, const char *labels,
+                               const rlx_limit_view_t *view)
+{
+    rlx_fates_t fates;
+
+    if (rlx_figures_of(view->rule, &fates)) {
+        put_fates(w, labels, &fates);
     }
 }
 
 /** Limits of other modules are in no configuration; they are one line. */
-static void put_limit_requests(writing_t *w)
+static void put_module_requests(writing_t *w)
 {
     rlx_fates_t fates;
 
-    for (int i = 0; i < w->limits->nelts; i++) {
-        const limit_t *limit = &APR_ARRAY_IDX(w->limits, i, limit_t);
-
-        if (rlx_figures_of(limit->view.rule, &fates)) {
-            put_fates(w, limit->labels, &fates);
-        }
-    }
     rlx_figures_of_modules(&fates);
     if (fates.seen) {
         put_fates(w, rlx_label(w->p, "", "source", "module"), &fates);
@@ -231,43 +185,23 @@ static void put_limit_requests(writing_t *w)
 
 /* Of an expression neither is known. */
 
-static void put_limit_quota(writing_t *w)
+static void put_limit_quota(writing_t *w, const char *labels,
+                            const rlx_limit_view_t *view)
 {
-    for (int i = 0; i < w->limits->nelts; i++) {
-        const limit_t *limit = &APR_ARRAY_IDX(w->limits, i, limit_t);
-
-        if (!limit->view.is_dynamic) {
-            rlx_series_put(&w->series, limit->labels, limit->view.count);
-        }
+    if (!view->is_dynamic) {
+        rlx_series_put(&w->series, labels, view->count);
     }
 }
 
-static void put_limit_window(writing_t *w)
+static void put_limit_window(writing_t *w, const char *labels,
+                             const rlx_limit_view_t *view)
 {
-    for (int i = 0; i < w->limits->nelts; i++) {
-        const limit_t *limit = &APR_ARRAY_IDX(w->limits, i, limit_t);
-
-        if (!limit->view.is_dynamic) {
-            rlx_series_put(&w->series, limit->labels,
-                           (apr_uint64_t)limit->view.window_sec);
-        }
+    if (!view->is_dynamic) {
+        rlx_series_put(&w->series, labels, (apr_uint64_t)view->window_sec);
     }
 }
 
 /* Trials */
-
-/** Write something of every limit that is tried. */
-static void put_trials(writing_t *w, const family_t *family)
-{
-    for (int i = 0; i < w->limits->nelts; i++) {
-        const limit_t *limit = &APR_ARRAY_IDX(w->limits, i, limit_t);
-        rlx_trial_t trial;
-
-        if (rlx_figures_trial(limit->view.rule, &trial)) {
-            family->put_trial(w, limit->labels, &trial);
-        }
-    }
-}
 
 static void put_keys(writing_t *w, const char *labels,
                      const rlx_trial_t *trial)
@@ -398,15 +332,17 @@ static const family_t families[] = {
         "Requests that limits were looked at for, by what became of them." },
       put_requests },
     { { RLX_METRIC_INFO, "limit", NULL,
-        "A limit: how it counts and where it is declared." }, put_limit },
+        "A limit: how it counts and where it is declared." },
+      .put_limit = put_limit },
     { { RLX_METRIC_GAUGE, "limit_quota", NULL,
         "How much one key may use in a window of the limit." },
-      put_limit_quota },
+      .put_limit = put_limit_quota },
     { { RLX_METRIC_GAUGE, "limit_window_seconds", "seconds",
-        "How long a window of the limit is." }, put_limit_window },
+        "How long a window of the limit is." },
+      .put_limit = put_limit_window },
     { { RLX_METRIC_COUNTER, "limit_requests", NULL,
         "Requests that the limit was looked at for, by what became of them." },
-      put_limit_requests },
+      put_module_requests, .put_limit = put_limit_requests },
     { { RLX_METRIC_GAUGE, "trial_keys", NULL,
         "Keys that a limit on trial was looked at for." }, .put_trial = put_keys },
     { { RLX_METRIC_GAUGE, "trial_keys_refused", NULL,
@@ -443,13 +379,13 @@ static const family_t families[] = {
 
 static void put_family(writing_t *w, const family_t *family)
 {
-    if (family->put_trial) {
-        put_trials(w, family);
+    if (family->put_limit || family->put_trial) {
+        put_limits(w, family);
     }
-    else if (family->put_storage) {
+    if (family->put_storage) {
         put_storages(w, family);
     }
-    else {
+    if (family->put) {
         family->put(w);
     }
 }
@@ -461,7 +397,7 @@ static void render(rlx_out_t *out, const rlx_snapshot_t *snapshot,
 
     w.series.out = out;
     w.series.is_openmetrics = is_openmetrics;
-    find_limits(&w);
+    name_limits(&w);
     name_storages(&w);
     for (apr_size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         rlx_series_begin(&w.series, &families[i].metric);

@@ -2,12 +2,10 @@
 
 /*
  * The section on the page of mod_status: totals, and whether the storages are
- * well. One table says what stands in both forms.
+ * well.
  */
 
 #include "report/server_status.h"
-
-#include <stddef.h>
 
 #include "http_core.h"
 #include "http_main.h"
@@ -17,27 +15,6 @@
 
 #include "http/config.h"
 #include "http/figures.h"
-
-/** Numbers, by the name in ?auto and on the page. */
-static const struct {
-    const char *name;
-    const char *title;
-    apr_size_t offset;
-} numbers[] = {
-    { "Seen", "seen", offsetof(rlx_fates_t, seen) },
-    { "Allowed", "allowed", offsetof(rlx_fates_t, allowed) },
-    { "Refused", "refused", offsetof(rlx_fates_t, refused) },
-    { "Exempt", "exempt", offsetof(rlx_fates_t, exempt) },
-    { "DryRun", "dry run", offsetof(rlx_fates_t, dry_run) },
-    { "Errors", "storage errors", offsetof(rlx_fates_t, errors) }
-};
-
-#define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
-
-static apr_uint64_t number_of(const rlx_fates_t *fates, apr_size_t i)
-{
-    return *(const apr_uint64_t *)((const char *)fates + numbers[i].offset);
-}
 
 /** The storages that servers count in: rlx_store_t *. */
 static apr_array_header_t *find_stores(apr_pool_t *p)
@@ -77,9 +54,11 @@ static void write_lines(request_rec *r, const rlx_fates_t *fates,
 {
     int down = 0;
 
-    for (apr_size_t i = 0; i < NUMBERS; i++) {
-        ap_rprintf(r, "RateLimit%s: %" APR_UINT64_T_FMT "\n", numbers[i].name,
-                   number_of(fates, i));
+    ap_rprintf(r, "RateLimit%s: %" APR_UINT64_T_FMT "\n", rlx_fate_seen.line,
+               fates->seen);
+    for (int i = 0; i < RLX_FATES; i++) {
+        ap_rprintf(r, "RateLimit%s: %" APR_UINT64_T_FMT "\n",
+                   rlx_fate_names[i].line, fates->of[i]);
     }
     for (int i = 0; i < stores->nelts; i++) {
         down += !is_up(r, APR_ARRAY_IDX(stores, i, rlx_store_t *));
@@ -91,10 +70,11 @@ static void write_lines(request_rec *r, const rlx_fates_t *fates,
 static void write_section(request_rec *r, const rlx_fates_t *fates,
                           const apr_array_header_t *stores)
 {
-    ap_rputs("<hr />\n<h2>Rate limits</h2>\n<dl>\n<dt>Requests:", r);
-    for (apr_size_t i = 0; i < NUMBERS; i++) {
-        ap_rprintf(r, "%s %" APR_UINT64_T_FMT " %s", i ? "," : "",
-                   number_of(fates, i), numbers[i].title);
+    ap_rprintf(r, "<hr />\n<h2>Rate limits</h2>\n<dl>\n<dt>Requests: %"
+               APR_UINT64_T_FMT " %s", fates->seen, rlx_fate_seen.words);
+    for (int i = 0; i < RLX_FATES; i++) {
+        ap_rprintf(r, ", %" APR_UINT64_T_FMT " %s", fates->of[i],
+                   rlx_fate_names[i].words);
     }
     ap_rputs("</dt>\n", r);
     for (int i = 0; i < stores->nelts; i++) {

@@ -11,22 +11,15 @@
 #include "http/digits.h"
 #include "http/figures.h"
 
-/** Servers in file order; httpd lists virtual hosts backwards. */
 static apr_array_header_t *make_trees(apr_pool_t *p, server_rec *main_server)
 {
-    apr_array_header_t *trees;
-    int n = 1;
-    rlx_tree_t **at;
+    const apr_array_header_t *servers = rlx_tree_servers(p, main_server);
+    apr_array_header_t *trees = apr_array_make(p, servers->nelts,
+                                               sizeof(rlx_tree_t *));
 
-    for (server_rec *s = main_server->next; s; s = s->next) {
-        n++;
-    }
-    trees = apr_array_make(p, n, sizeof(rlx_tree_t *));
-    trees->nelts = n;
-    at = (rlx_tree_t **)trees->elts;
-    at[0] = rlx_tree_make(p, main_server, main_server);
-    for (server_rec *s = main_server->next; s; s = s->next) {
-        at[--n] = rlx_tree_make(p, main_server, s);
+    for (int i = 0; i < servers->nelts; i++) {
+        APR_ARRAY_PUSH(trees, rlx_tree_t *) = rlx_tree_make(
+            p, main_server, APR_ARRAY_IDX(servers, i, server_rec *));
     }
     return trees;
 }
@@ -37,6 +30,7 @@ const rlx_known_t *rlx_known_make(apr_pool_t *p, server_rec *main_server)
 
     known->settings = rlx_conf_settings(p, main_server);
     known->trees = make_trees(p, main_server);
+    known->limits = rlx_listed_make(p, known->trees);
     known->warnings = rlx_warnings_make(p, main_server, known->trees);
     return known;
 }
@@ -112,6 +106,7 @@ rlx_snapshot_t *rlx_snapshot_make(apr_pool_t *p, server_rec *main_server,
     }
     snapshot->settings = known->settings;
     snapshot->trees = known->trees;
+    snapshot->limits = known->limits;
     snapshot->warnings = known->warnings;
     snapshot->p = p;
     snapshot->main_server = main_server;

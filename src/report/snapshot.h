@@ -10,8 +10,7 @@
 #define RLX_REPORT_SNAPSHOT_H
 
 #include "report/conf.h"
-#include "report/tree.h"
-#include "report/view.h"
+#include "report/listed.h"
 #include "report/warnings.h"
 
 /** The module's version. */
@@ -50,6 +49,8 @@ typedef struct rlx_known_t {
     apr_array_header_t *settings;
     /** rlx_tree_t *: the main server, virtual hosts in file order. */
     apr_array_header_t *trees;
+    /** rlx_listed_t: every limit, each once. */
+    apr_array_header_t *limits;
     /** rlx_warning_t */
     apr_array_header_t *warnings;
 } rlx_known_t;
@@ -69,6 +70,7 @@ typedef struct rlx_snapshot_t {
     /** As in rlx_known_t, and as unchangeable. */
     const apr_array_header_t *settings;
     const apr_array_header_t *trees;
+    const apr_array_header_t *limits;
     const apr_array_header_t *warnings;
     /** rlx_storage_view_t, that of the main server first. */
     apr_array_header_t *storages;

@@ -79,8 +79,7 @@ static void render_rules(rlx_out_t *out, int depth, const char *name,
                          const rlx_tree_t *tree, const rlx_node_t *node,
                          const apr_array_header_t *rules)
 {
-    const rlx_dir_t *dir = node ? node->dir
-                           : rlx_dir_of(tree->sv->server->lookup_defaults);
+    const rlx_dir_t *dir = rlx_tree_dir(tree, node);
 
     if (!rules || !rules->nelts) {
         return;

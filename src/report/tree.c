@@ -372,6 +372,24 @@ static apr_pool_t *pool_below(apr_pool_t *p)
     return below;
 }
 
+apr_array_header_t *rlx_tree_servers(apr_pool_t *p, server_rec *main_server)
+{
+    apr_array_header_t *servers;
+    int n = 1;
+
+    for (server_rec *s = main_server->next; s; s = s->next) {
+        n++;
+    }
+    servers = apr_array_make(p, n, sizeof(server_rec *));
+    servers->nelts = n;
+    APR_ARRAY_IDX(servers, 0, server_rec *) = main_server;
+    /* httpd lists virtual hosts backwards. */
+    for (server_rec *s = main_server->next; s; s = s->next) {
+        APR_ARRAY_IDX(servers, --n, server_rec *) = s;
+    }
+    return servers;
+}
+
 rlx_tree_t *rlx_tree_make(apr_pool_t *p, const server_rec *main_server,
                           const server_rec *s)
 {

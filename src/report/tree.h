@@ -63,6 +63,18 @@ typedef struct rlx_tree_t {
     apr_array_header_t *effective;
 } rlx_tree_t;
 
+/** What is in force in a section of a tree; of NULL, outside of sections.
+ *  @return may be NULL */
+static inline const rlx_dir_t *rlx_tree_dir(const rlx_tree_t *tree,
+                                            const rlx_node_t *node)
+{
+    return node ? node->dir : rlx_dir_of(tree->sv->server->lookup_defaults);
+}
+
+/** The servers of the configuration: server_rec *, in file order, the main
+ *  server first. */
+apr_array_header_t *rlx_tree_servers(apr_pool_t *p, server_rec *main_server);
+
 /** Make the tree of a server. After check_config.
  *  @param p for all of it */
 rlx_tree_t *rlx_tree_make(apr_pool_t *p, const server_rec *main_server,

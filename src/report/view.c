@@ -11,7 +11,7 @@
 
 #include "core/strategy.h"
 #include "http/counter.h"
-#include "http/dynamic.h"
+#include "http/rule.h"
 
 static rlx_option_view_t *add(rlx_limit_view_t *view, const char *name)
 {
@@ -133,11 +133,8 @@ static const char *meta_of(apr_pool_t *p, const rlx_options_t *options)
     }
     texts = apr_array_make(p, rules->nelts, sizeof(char *));
     for (int i = 0; i < rules->nelts; i++) {
-        const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
-
-        APR_ARRAY_PUSH(texts, const char *) =
-            rule->dynamic ? rlx_dynamic_text(rule->dynamic)
-                          : rule->limit[0].text;
+        APR_ARRAY_PUSH(texts, const char *) = rlx_rule_text(
+            APR_ARRAY_IDX(rules, i, rlx_rule_t *));
     }
     return rlx_view_join(p, texts, "; ");
 }
@@ -170,8 +167,7 @@ static void look(apr_pool_t *p, const rlx_rule_t *rule,
     memset(view, 0, sizeof(*view));
     view->rule = rule;
     view->is_dynamic = rule->dynamic != NULL;
-    view->limit = rule->dynamic ? rlx_dynamic_text(rule->dynamic)
-                                : rule->limit[0].text;
+    view->limit = rlx_rule_text(rule);
     view->count = rule->limit[0].count;
     view->window_sec = rule->limit[0].window_usec / APR_USEC_PER_SEC;
     view->strategy = rlx_strategies[strategy]->name;
@@ -185,6 +181,21 @@ static void look(apr_pool_t *p, const rlx_rule_t *rule,
         add_flag(view, "override_defaults", 0);
     }
     add_consequences(p, options, view);
+}
+
+const char *rlx_view_kind(rlx_rule_e kind)
+{
+    static const char *const kinds[] = {
+        [RLX_RULE_SECTION] = "section",
+        [RLX_RULE_SHARED] = "shared",
+        [RLX_RULE_DEFAULT] = "default",
+        [RLX_RULE_APPLICATION] = "application",
+        [RLX_RULE_META] = "meta",
+        [RLX_RULE_FALLBACK] = "fallback",
+        [RLX_RULE_MODULE] = "module"
+    };
+
+    return kinds[kind];
 }
 
 /** Not 0 if a section is further inside than another. */
@@ -202,17 +213,10 @@ static void find_source(apr_pool_t *p, const rlx_dir_t *dir,
                         const rlx_section_t *section,
                         const rlx_holding_t *holding, rlx_limit_view_t *view)
 {
-    static const char *const sources[] = {
-        [RLX_RULE_SECTION] = "own",
-        [RLX_RULE_SHARED] = "own",
-        [RLX_RULE_DEFAULT] = "default",
-        [RLX_RULE_APPLICATION] = "application",
-        [RLX_RULE_META] = "meta",
-        [RLX_RULE_FALLBACK] = "fallback",
-        [RLX_RULE_MODULE] = "module"
-    };
+    rlx_rule_e kind = holding->rule->kind;
 
-    view->source = sources[holding->rule->kind];
+    view->source = kind == RLX_RULE_SECTION || kind == RLX_RULE_SHARED
+                   ? "own" : rlx_view_kind(kind);
     if (holding->declared_in && holding->declared_in != section) {
         view->from = holding->declared_in->name;
         view->source = apr_pstrcat(

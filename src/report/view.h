@@ -69,6 +69,10 @@ void rlx_view_rule(apr_pool_t *p, const rlx_server_t *sv, const rlx_dir_t *dir,
                    const rlx_section_t *section, const rlx_rule_t *rule,
                    rlx_limit_view_t *view);
 
+/** A kind of limit: "section", "shared", "default", "application", "meta",
+ *  "fallback" or "module". */
+const char *rlx_view_kind(rlx_rule_e kind);
+
 /** Options as in a directive: " cost=2 key=%{REMOTE_USER}"; "" if none. */
 const char *rlx_view_options(apr_pool_t *p, const rlx_limit_view_t *view);
 

@@ -19,11 +19,11 @@
 #include "store/deny.h"
 
 #include <apr_lib.h>
-#include <apr_shm.h>
 #include <apr_strings.h>
 
 #include "core/deny_table.h"
 #include "core/wide.h"
+#include "store/segment.h"
 
 #define CACHE_OPTION "deny_cache"
 #define TIME_OPTION  "deny_cache_time"
@@ -34,11 +34,6 @@
 #define TIME_MAX_MS     60000
 /** What the table wants its block to be aligned to. */
 #define ALIGN_BYTES     64
-
-/** What is kept over graceful restarts. */
-typedef struct segment_t {
-    apr_shm_t *shm;
-} segment_t;
 
 struct rlx_storage_t {
     /** What the cache stands before. */
@@ -219,31 +214,20 @@ static const char *deny_refuses(const rlx_storage_t *deny,
 
 static apr_status_t deny_open(rlx_storage_t *deny)
 {
-    segment_t *segment = deny->env->retain(
+    rlx_segment_t segment = {
         apr_pstrcat(deny->pool, "rlx-deny-", deny->name, NULL),
-        sizeof(*segment));
-    apr_uintptr_t start;
+        deny->settings.bytes + ALIGN_BYTES, deny->shown_uri,
+        "its deny cache; free some, or make " CACHE_OPTION "= smaller"
+    };
+    void *memory;
+    apr_status_t status = rlx_segment_open(&segment, deny->env, deny->pool,
+                                           &memory);
 
-    if (!segment->shm) {
-        apr_status_t status = apr_shm_create(
-            &segment->shm, deny->settings.bytes + ALIGN_BYTES, NULL,
-            deny->env->process_pool);
-
-        if (status != APR_SUCCESS) {
-            deny->env->log(deny->env->baton, RLX_LOG_ERR, status,
-                           apr_pstrcat(deny->pool, "storage ", deny->shown_uri,
-                                       ": cannot get shared memory for its "
-                                       "deny cache; free some, or make "
-                                       CACHE_OPTION "= smaller", NULL));
-            segment->shm = NULL;
-            return status;
-        }
-        memset(apr_shm_baseaddr_get(segment->shm), 0,
-               apr_shm_size_get(segment->shm));
+    if (status != APR_SUCCESS) {
+        return status;
     }
-    start = (apr_uintptr_t)apr_shm_baseaddr_get(segment->shm);
     deny->table = rlx_deny_table(
-        (void *)APR_ALIGN(start, (apr_uintptr_t)ALIGN_BYTES),
+        (void *)APR_ALIGN((apr_uintptr_t)memory, (apr_uintptr_t)ALIGN_BYTES),
         deny->settings.bytes, deny->settings.time_max_usec);
     return deny->provider->open(deny->instance);
 }

@@ -8,23 +8,17 @@
 
 #include "store/guard.h"
 
-#include <apr_shm.h>
 #include <apr_strings.h>
 
 #include "core/breaker.h"
 #include "store/clock.h"
+#include "store/segment.h"
 
 /** What all children share. */
 typedef struct shared_t {
     rlx_breaker_t breaker;
     rlx_health_t health;
 } shared_t;
-
-/** What is kept over graceful restarts. */
-typedef struct segment_t {
-    apr_shm_t *shm;
-    shared_t *shared;
-} segment_t;
 
 struct rlx_storage_t {
     /** What the guard stands before. */
@@ -52,33 +46,24 @@ static const char *guard_refuses(const rlx_storage_t *guard,
 
 static apr_status_t guard_open(rlx_storage_t *guard)
 {
-    /* The size is of the name: another build of the module may be loaded by
-     * a restart. */
-    segment_t *segment = guard->env->retain(
-        apr_psprintf(guard->pool, "rlx-guard-%u-%s",
-                     (unsigned int)sizeof(shared_t), guard->name),
-        sizeof(*segment));
+    rlx_segment_t segment = {
+        apr_pstrcat(guard->pool, "rlx-guard-", guard->name, NULL),
+        sizeof(shared_t), guard->shown_uri, "its state"
+    };
+    void *memory;
+    shared_t *shared;
+    apr_status_t status = rlx_segment_open(&segment, guard->env, guard->pool,
+                                           &memory);
 
-    if (!segment->shm) {
-        apr_status_t status = apr_shm_create(&segment->shm,
-                                             sizeof(shared_t), NULL,
-                                             guard->env->process_pool);
-
-        if (status != APR_SUCCESS) {
-            guard->env->log(guard->env->baton, RLX_LOG_ERR, status,
-                            apr_pstrcat(guard->pool, "storage ",
-                                        guard->shown_uri,
-                                        ": cannot get shared memory for its "
-                                        "state", NULL));
-            segment->shm = NULL;
-            return status;
-        }
-        segment->shared = apr_shm_baseaddr_get(segment->shm);
-        memset(segment->shared, 0, sizeof(*segment->shared));
-        rlx_health_change(&segment->shared->health, apr_time_now(), 0);
+    if (status != APR_SUCCESS) {
+        return status;
     }
-    guard->breaker = &segment->shared->breaker;
-    guard->health = &segment->shared->health;
+    shared = memory;
+    if (!shared->health.changed_at) {
+        rlx_health_change(&shared->health, apr_time_now(), 0);
+    }
+    guard->breaker = &shared->breaker;
+    guard->health = &shared->health;
     return guard->provider->open(guard->instance);
 }
 

@@ -13,10 +13,11 @@
 #include <string.h>
 
 #include <apr_lib.h>
-#include <apr_shm.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 #include <apr_time.h>
+
+#include "store/segment.h"
 
 #define SCHEME          "memcached://"
 #define PORT_DEFAULT    11211
@@ -218,37 +219,22 @@ static void say(const rlx_storage_t *store, rlx_log_level_e level,
  *  of them. It is kept over graceful restarts. */
 static apr_status_t open_breakers(rlx_storage_t *store)
 {
-    apr_shm_t **shm;
-    rlx_breaker_t *breakers;
-    apr_size_t bytes = sizeof(rlx_breaker_t) * (apr_size_t)store->n_servers;
+    rlx_segment_t segment = {
+        apr_pstrcat(store->pool, "rlx-servers-", store->uri, NULL),
+        sizeof(rlx_breaker_t) * (apr_size_t)store->n_servers, store->uri,
+        "the state of its servers"
+    };
+    void *memory;
+    apr_status_t status;
 
     if (store->n_servers == 1) {
         return APR_SUCCESS;
     }
-    /* The size is of the name: another build of the module may be loaded by
-     * a restart. */
-    shm = store->env->retain(apr_psprintf(store->pool, "rlx-servers-%u-%s",
-                                          (unsigned int)bytes, store->uri),
-                             sizeof(*shm));
-    if (!*shm) {
-        apr_status_t status = apr_shm_create(shm, bytes, NULL,
-                                             store->env->process_pool);
-
-        if (status != APR_SUCCESS) {
-            *shm = NULL;
-            say(store, RLX_LOG_ERR, status,
-                apr_pstrcat(store->pool, "storage ", store->uri, ": cannot "
-                            "get shared memory for the state of its servers",
-                            NULL));
-            return status;
-        }
-        memset(apr_shm_baseaddr_get(*shm), 0, bytes);
+    status = rlx_segment_open(&segment, store->env, store->pool, &memory);
+    for (int i = 0; i < store->n_servers && status == APR_SUCCESS; i++) {
+        store->servers[i].breaker = (rlx_breaker_t *)memory + i;
     }
-    breakers = apr_shm_baseaddr_get(*shm);
-    for (int i = 0; i < store->n_servers; i++) {
-        store->servers[i].breaker = &breakers[i];
-    }
-    return APR_SUCCESS;
+    return status;
 }
 
 /** Names are looked up once, here. One that is not known yet does not keep

@@ -10,45 +10,24 @@
 
 #include <string.h>
 
-#include <apr_shm.h>
 #include <apr_strings.h>
 
-/** What is kept over graceful restarts. */
-typedef struct segment_t {
-    apr_shm_t *shm;
-    rlx_redis_shared_t *shared;
-} segment_t;
+#include "store/segment.h"
 
 apr_status_t rlx_redis_shared_open(rlx_redis_shared_t **shared,
                                    const char *uri, const char *shown,
                                    const rlx_storage_env_t *env,
                                    apr_pool_t *pconf)
 {
-    /* The size is of the name: another build of the module may be loaded by
-     * a restart. */
-    segment_t *segment = env->retain(
-        apr_psprintf(pconf, "rlx-redis-%u-%s",
-                     (unsigned int)sizeof(rlx_redis_shared_t), uri),
-        sizeof(*segment));
+    rlx_segment_t segment = {
+        apr_pstrcat(pconf, "rlx-redis-", uri, NULL),
+        sizeof(rlx_redis_shared_t), shown, "what is known of its servers"
+    };
+    void *memory = NULL;
+    apr_status_t status = rlx_segment_open(&segment, env, pconf, &memory);
 
-    if (!segment->shm) {
-        apr_status_t status = apr_shm_create(&segment->shm,
-                                             sizeof(rlx_redis_shared_t), NULL,
-                                             env->process_pool);
-
-        if (status != APR_SUCCESS) {
-            env->log(env->baton, RLX_LOG_ERR, status,
-                     apr_pstrcat(pconf, "storage ", shown, ": cannot get "
-                                 "shared memory for what is known of its "
-                                 "servers", NULL));
-            segment->shm = NULL;
-            return status;
-        }
-        segment->shared = apr_shm_baseaddr_get(segment->shm);
-        memset(segment->shared, 0, sizeof(*segment->shared));
-    }
-    *shared = segment->shared;
-    return APR_SUCCESS;
+    *shared = memory;
+    return status;
 }
 
 rlx_breaker_t *rlx_redis_shared_breaker(rlx_redis_shared_t *shared,

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "limit_fixture.h"
 #include "tap.h"
 
 #include "core/strategy.h"
@@ -43,15 +44,6 @@ static inline rlx_table_t table_make(size_t bytes)
 static inline void table_free(const rlx_table_t *table, size_t bytes)
 {
     munmap(table->base, bytes);
-}
-
-/** A limit; its burst is its count. */
-static inline rlx_limit_t limit_of(rlx_strategy_e strategy, uint32_t count,
-                                   rlx_usec_t window)
-{
-    rlx_limit_t limit = { count, count, window, strategy, "" };
-
-    return limit;
 }
 
 /** The counter number so-and-so, of cost 1. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/strategy.h"
+#include "limit_fixture.h"
 #include "tap.h"
 
 #define SEC INT64_C(1000000)
@@ -26,19 +27,6 @@ typedef struct step_t {
     rlx_usec_t retry_at;
     uint32_t used;
 } step_t;
-
-static rlx_limit_t limit_of(rlx_strategy_e strategy, uint32_t count,
-                            rlx_usec_t window, uint32_t burst)
-{
-    rlx_limit_t limit;
-
-    memset(&limit, 0, sizeof(limit));
-    limit.count = count;
-    limit.burst = burst;
-    limit.window_usec = window;
-    limit.strategy = strategy;
-    return limit;
-}
 
 static rlx_state_t play(const char *title, rlx_state_t state,
                         const rlx_limit_t *limit, const step_t *steps, int n)
@@ -86,7 +74,7 @@ static void fixed_by_hand(void)
         { 40 * SEC, 0, 1, 3, 40 * SEC, 40 * SEC, 0 },
         { 40 * SEC, 4, 0, 3, 40 * SEC, NEVER, 0 },
     };
-    rlx_limit_t limit = limit_of(RLX_FIXED_WINDOW, 3, 10 * SEC, 3);
+    rlx_limit_t limit = limit_of(RLX_FIXED_WINDOW, 3, 10 * SEC);
 
     PLAY("3 per 10 seconds", fresh, &limit, steps);
 }
@@ -120,8 +108,8 @@ static void sliding_by_hand(void)
         { 11 * SEC, 1, 0, 0, 11 * SEC + 1, 11 * SEC + 1, 1 },
         { 11 * SEC + 1, 0, 1, 1, 21 * SEC, 11 * SEC + 1, 0 },
     };
-    rlx_limit_t ten = limit_of(RLX_SLIDING_WINDOW_COUNTER, 10, 10 * SEC, 10);
-    rlx_limit_t single = limit_of(RLX_SLIDING_WINDOW_COUNTER, 1, 10 * SEC, 1);
+    rlx_limit_t ten = limit_of(RLX_SLIDING_WINDOW_COUNTER, 10, 10 * SEC);
+    rlx_limit_t single = limit_of(RLX_SLIDING_WINDOW_COUNTER, 1, 10 * SEC);
 
     PLAY("10 per 10 seconds", fresh, &ten, steps);
     PLAY("1 per 10 seconds", fresh, &single, one);
@@ -153,8 +141,8 @@ static void gcra_by_hand(void)
         { 2 * SEC, 1, 1, 0, 3 * SEC, 2 * SEC, 3 },
         { 3 * SEC, 0, 1, 3, 3 * SEC, 3 * SEC, 0 },
     };
-    rlx_limit_t a = limit_of(RLX_GCRA, 10, 10 * SEC, 3);
-    rlx_limit_t b = limit_of(RLX_GCRA, 3, 1 * SEC, 3);
+    rlx_limit_t a = limit_with_burst(RLX_GCRA, 10, 10 * SEC, 3);
+    rlx_limit_t b = limit_of(RLX_GCRA, 3, 1 * SEC);
 
     PLAY("10 per 10 seconds, burst 3", fresh, &a, burst3);
     PLAY("3 per second", fresh, &b, thirds);
@@ -170,7 +158,7 @@ static void count_zero(void)
     int i;
 
     for (i = 0; i < RLX_STRATEGIES; ++i) {
-        rlx_limit_t limit = limit_of((rlx_strategy_e)i, 0, SEC, 0);
+        rlx_limit_t limit = limit_of((rlx_strategy_e)i, 0, SEC);
 
         if (i != RLX_MOVING_WINDOW) {
             PLAY("count 0", fresh, &limit, steps);
@@ -191,13 +179,13 @@ static void count_edited(void)
         { 2 * SEC, 0, 0, 0, 11 * SEC, 15285715, 7 },
         { 2 * SEC, 1, 0, 0, 11 * SEC, 16714286, 7 },
     };
-    rlx_limit_t limit = limit_of(RLX_FIXED_WINDOW, 10, 10 * SEC, 10);
+    rlx_limit_t limit = limit_of(RLX_FIXED_WINDOW, 10, 10 * SEC);
     rlx_state_t state = PLAY("before the edit", fresh, &limit, fill);
 
     limit.count = 3;
     PLAY("10 edited to 3", state, &limit, smaller);
 
-    limit = limit_of(RLX_SLIDING_WINDOW_COUNTER, 10, 10 * SEC, 10);
+    limit = limit_of(RLX_SLIDING_WINDOW_COUNTER, 10, 10 * SEC);
     state = PLAY("before the edit", fresh, &limit, fill);
     limit.count = 3;
     PLAY("10 edited to 3", state, &limit, slides);
@@ -216,21 +204,21 @@ static void gcra_edited(void)
         { 1333334, 1, 1, 0, 2333334, 1333334, 3 },
     };
     static const step_t none[] = { { SEC, 1, 0, 0, SEC, NEVER, 5 } };
-    rlx_limit_t limit = limit_of(RLX_GCRA, 1000, SEC, 1000);
+    rlx_limit_t limit = limit_of(RLX_GCRA, 1000, SEC);
     rlx_state_t state = PLAY("1000 per second", fresh, &limit, fill);
     rlx_state_t fraction;
     rlx_reading_t reading;
 
-    limit = limit_of(RLX_GCRA, 3, SEC, 3);
+    limit = limit_of(RLX_GCRA, 3, SEC);
     PLAY("edited to 3 per second", state, &limit, fewer);
 
-    limit = limit_of(RLX_GCRA, 999, SEC, 999);
+    limit = limit_of(RLX_GCRA, 999, SEC);
     fraction = PLAY("999 per second", fresh, &limit, odd);
-    limit = limit_of(RLX_GCRA, 1, SEC, 1);
+    limit = limit_of(RLX_GCRA, 1, SEC);
     rlx_strategies[RLX_GCRA]->read(fraction, &limit, SEC, &reading);
     is_int(reading.reset_at, 1001001, "ticks past the new count are cut");
 
-    limit = limit_of(RLX_GCRA, 0, SEC, 5);
+    limit = limit_with_burst(RLX_GCRA, 0, SEC, 5);
     PLAY("edited to 0", state, &limit, none);
 }
 
@@ -258,7 +246,7 @@ static void clock_steps_back(void)
     int i;
 
     for (i = 0; i < RLX_STRATEGIES; ++i) {
-        rlx_limit_t limit = limit_of((rlx_strategy_e)i, 4, 10 * SEC, 4);
+        rlx_limit_t limit = limit_of((rlx_strategy_e)i, 4, 10 * SEC);
 
         if (i != RLX_MOVING_WINDOW) {
             play("the clock steps back", PLAY("filled", fresh, &limit, fill),
@@ -279,7 +267,7 @@ static void bounds(void)
     int i;
 
     for (i = 0; i < RLX_STRATEGIES; ++i) {
-        rlx_limit_t limit = limit_of((rlx_strategy_e)i, max, 100 * YEAR, max);
+        rlx_limit_t limit = limit_of((rlx_strategy_e)i, max, 100 * YEAR);
 
         if (i != RLX_MOVING_WINDOW) {
             PLAY("2147483647 per 100 years, late", fresh, &limit, fill);
@@ -308,9 +296,9 @@ static void gcra_beyond_time(void)
         { SEC, 388672139, 0, 388672138, SEC, NEVER, 0 },
         { SEC, 388672138, 1, 0, NEVER, SEC, max },
     };
-    rlx_limit_t a = limit_of(RLX_GCRA, 10000, SEC, max);
-    rlx_limit_t b = limit_of(RLX_GCRA, 1, YEAR, 1000000);
-    rlx_limit_t c = limit_of(RLX_GCRA, 1, 100 * YEAR, max);
+    rlx_limit_t a = limit_with_burst(RLX_GCRA, 10000, SEC, max);
+    rlx_limit_t b = limit_with_burst(RLX_GCRA, 1, YEAR, 1000000);
+    rlx_limit_t c = limit_with_burst(RLX_GCRA, 1, 100 * YEAR, max);
 
     PLAY("a long burst", fresh, &a, burst);
     PLAY("longer than time", fresh, &b, year);

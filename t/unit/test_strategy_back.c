@@ -10,20 +10,13 @@
 #include <string.h>
 
 #include "core/strategy.h"
+#include "limit_fixture.h"
 #include "tap.h"
 
 #define SEC INT64_C(1000000)
 #define CHARGES 80
 
 __extension__ typedef __int128 wide_t;
-
-static rlx_limit_t limit_of(rlx_strategy_e strategy, uint32_t count,
-                            rlx_usec_t window)
-{
-    rlx_limit_t limit = { count, count, window, strategy, "" };
-
-    return limit;
-}
 
 static uint32_t remaining(rlx_state_t state, const rlx_limit_t *limit,
                           rlx_usec_t now)

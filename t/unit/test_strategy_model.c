@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/strategy.h"
+#include "limit_fixture.h"
 #include "tap.h"
 
 #define SEC INT64_C(1000000)
@@ -364,26 +365,13 @@ static const rlx_usec_t windows[] = { 1, 7, 1 * SEC, 7 * SEC, YEAR / 3,
                                       100 * YEAR };
 static const uint32_t counts[] = { 1, 3, 7, 1000, RLX_COUNT_MAX };
 
-static rlx_limit_t limit_of(rlx_strategy_e strategy, uint32_t count,
-                            rlx_usec_t window, uint32_t burst)
-{
-    rlx_limit_t limit;
-
-    memset(&limit, 0, sizeof(limit));
-    limit.count = count;
-    limit.burst = burst;
-    limit.window_usec = window;
-    limit.strategy = strategy;
-    return limit;
-}
-
 static void random_sequences(rlx_strategy_e strategy, uint32_t count,
                              uint32_t burst)
 {
     size_t w;
 
     for (w = 0; w < sizeof(windows) / sizeof(windows[0]); ++w) {
-        rlx_limit_t limit = limit_of(strategy, count, windows[w], burst);
+        rlx_limit_t limit = limit_with_burst(strategy, count, windows[w], burst);
         int differ = 0;
         int i;
 
@@ -425,7 +413,7 @@ static void every_microsecond(rlx_strategy_e strategy)
     for (i = 0; i < 20000; ++i) {
         uint32_t count = 1 + (uint32_t)random_below(9);
         rlx_limit_t limit =
-            limit_of(strategy, count, 1 + (rlx_usec_t)random_below(20), count);
+            limit_of(strategy, count, 1 + (rlx_usec_t)random_below(20));
         rlx_usec_t now = 1000;
         rlx_state_t state = { 0, 0 };
         rlx_state_t unused;
@@ -482,7 +470,7 @@ static void clock_jumps(rlx_strategy_e strategy)
 
     for (i = 0; i < 2000; ++i) {
         uint32_t count = counts[random_below(4)];
-        rlx_limit_t limit = limit_of(strategy, count, windows[i % 4], count);
+        rlx_limit_t limit = limit_of(strategy, count, windows[i % 4]);
         rlx_state_t state = { 0, 0 };
         rlx_usec_t now =
             100 * SEC + (rlx_usec_t)random_below((uint64_t)(100 * SEC));

@@ -18,7 +18,7 @@ use POSIX qw(setsid WNOHANG);
 use Scalar::Util qw(weaken);
 use Time::HiRes qw(sleep time);
 use RateLimit::Client ();
-use RateLimit::Place qw(top httpd_path module_path load_modules public_tempdir
+use RateLimit::Place qw(slurp_if_there top httpd_path module_path load_modules public_tempdir
                         port_is_free free_port);
 
 my @default_modules = qw(authn_core authz_core authz_host alias dir env headers
@@ -78,10 +78,10 @@ sub children {
 # The error log; what follows a mark alone, if one is given.
 sub error_log {
     my ($self, $mark) = @_;
-    return substr _slurp("$self->{dir}/error_log"), $mark // 0;
+    return substr slurp_if_there("$self->{dir}/error_log"), $mark // 0;
 }
-sub mark { length _slurp("$_[0]{dir}/error_log") }
-sub access_log { _slurp("$_[0]{dir}/access_log") }
+sub mark { length slurp_if_there("$_[0]{dir}/error_log") }
+sub access_log { slurp_if_there("$_[0]{dir}/access_log") }
 
 # Writes a file below the document root, or below the server root if the path
 # begins with "../".
@@ -302,7 +302,7 @@ sub _launch {
         weaken($running{$pid} = $self);
         return;
     }
-    my $why = join '', map { _slurp("$dir/$_") } qw(stderr error_log);
+    my $why = join '', map { slurp_if_there("$dir/$_") } qw(stderr error_log);
     $gone ? delete $self->{pid} : $self->stop;
     return $why || "no reason given\n";
 }
@@ -374,7 +374,7 @@ sub _children_of {
     my ($parent) = @_;
     my @found;
     for my $file (glob '/proc/[0-9]*/stat') {
-        my $stat = _slurp($file);
+        my $stat = slurp_if_there($file);
         my ($pid, $state, $ppid) = $stat =~ /^(\d+) \(.*\) (\S) (\d+)/s or next;
         push @found, $pid if $ppid == $parent && $state ne 'Z';
     }
@@ -389,13 +389,6 @@ sub _wait_for {
         sleep 0.02;
     }
     return 1;
-}
-
-sub _slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or return '';
-    local $/;
-    return readline($fh) // '';
 }
 
 # By rename: whoever reads sees the old content or the new, nothing between.

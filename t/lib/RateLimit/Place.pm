@@ -12,10 +12,21 @@ use File::Temp ();
 use IO::Socket::INET ();
 use Exporter 'import';
 our @EXPORT_OK = qw(top apxs apxs_query httpd_path module_path load_modules
-                    others_can_read public_tempdir port_is_free free_port);
+                    others_can_read public_tempdir port_is_free free_port
+                    slurp slurp_if_there);
 
 my $top = Cwd::realpath(dirname(__FILE__) . '/../../..');
 sub top { $top }
+
+# All of a file; of one that is not there, it dies, or gives "".
+sub slurp { return _slurp($_[0]) // die "$_[0]: $!" }
+sub slurp_if_there { return _slurp($_[0]) // '' }
+
+sub _slurp {
+    open my $fh, '<', $_[0] or return;
+    local $/;
+    return scalar(readline $fh) // '';
+}
 
 # No httpd of these tests is behind a proxy.
 delete @ENV{qw(http_proxy HTTP_PROXY https_proxy all_proxy ALL_PROXY)};

@@ -22,7 +22,7 @@ use IO::Socket::INET ();
 use POSIX qw(WNOHANG);
 use Scalar::Util qw(weaken);
 use Time::HiRes qw(sleep time);
-use RateLimit::Place qw(public_tempdir free_port port_is_free);
+use RateLimit::Place qw(slurp_if_there public_tempdir free_port port_is_free);
 
 my %running;
 my $owner = $$;
@@ -65,7 +65,7 @@ sub dir      { "$_[0]{dir}" }
 sub socket   { "$_[0]{dir}/redis.sock" }
 sub uri      { "redis://127.0.0.1:$_[0]{port}/0" }
 sub unix_uri { "redis+unix://$_[0]{dir}/redis.sock?db=0" }
-sub log      { _slurp("$_[0]{dir}/log") }
+sub log      { slurp_if_there("$_[0]{dir}/log") }
 
 # Starts it and returns when it answers.
 sub launch {
@@ -102,7 +102,7 @@ END
     my $until = time() + 20;
     until ($self->is_up) {
         if (waitpid($pid, WNOHANG) != 0 || time() > $until) {
-            my $why = $self->log . _slurp("$dir/stdout");
+            my $why = $self->log . slurp_if_there("$dir/stdout");
             $self->stop;
             die "redis-server did not start:\n$why";
         }
@@ -219,13 +219,6 @@ sub _reply {
             or die "redis is gone\n";
     }
     return substr $text, 0, $rest;
-}
-
-sub _slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or return '';
-    local $/;
-    return readline($fh) // '';
 }
 
 sub _spew {
