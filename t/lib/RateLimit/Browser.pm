@@ -236,10 +236,17 @@ sub _do {
     return $self->_ask($method, "/session/$self->{session}/$command", $body);
 }
 
+# A page that comes again by itself may do so between the look and the hand.
 sub _at {
     my ($self, $css, $command, $body) = @_;
-    my $found = $self->_do(POST => element => { using => 'css selector', value => $css });
-    return $self->_do(POST => "element/$found->{$element}/$command", $body);
+    for my $try (1 .. 3) {
+        my $value = eval {
+            my $found = $self->_do(POST => element => { using => 'css selector', value => $css });
+            [ $self->_do(POST => "element/$found->{$element}/$command", $body) ];
+        };
+        return $value->[0] if $value;
+        die $@ if $try == 3 || $@ !~ /stale element|no such element/;
+    }
 }
 
 sub stop {
