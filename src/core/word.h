@@ -148,7 +148,7 @@ static inline int rlx_word_swap_pair(rlx_word_t *at, rlx_word_t *expected,
 #define RLX_WORD_HAS_PAIR 1
 #else
 /** Not 0 if this processor has it; known before main(). */
-extern int rlx_word_has_pair;
+extern int rlx_word_has_pair __attribute__((visibility("hidden")));
 #define RLX_WORD_HAS_PAIR rlx_word_has_pair
 #endif
 
