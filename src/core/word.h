@@ -46,11 +46,13 @@ static inline uint64_t rlx_half_load(const uint64_t *half)
 }
 
 /*
- * The 128-bit compare-and-swap. Not libatomic's: where the processor has no
- * such instruction that takes a lock, and one that other processes do not
- * see; so does the thread sanitizer's. On x86-64 by hand, so that no compiler
- * flag is needed (-mcx16); the sanitizer cannot look into assembler and is
- * told what it means.
+ * The 128-bit compare-and-swap, by hand. Not libatomic's: where the processor
+ * has no such instruction that takes a lock, and one that other processes do
+ * not see; so does the thread sanitizer's. Not the compiler's own either: on
+ * x86-64 that needs a flag (-mcx16); on aarch64 gcc before 10 has none, gcc 12
+ * does not compile some of it for ARMv8.1, and where processors are older than
+ * that, what it says after a failure may be of two values (see below). The
+ * sanitizer cannot look into assembler and is told what it means.
  */
 #if defined(__SANITIZE_THREAD__)
 #define RLX_WORD_TSAN 1
@@ -70,6 +72,97 @@ void __tsan_release(void *at);
 #define RLX_WORD_AFTER(at)  ((void)0)
 #endif
 
+#if defined(__x86_64__)
+
+/* What rlx_word_cas() says, for one processor each. It is a barrier for what
+ * the compiler may move, and no load or store passes it. */
+static inline int rlx_word_swap(rlx_word_t *at, rlx_word_t *expected,
+                                rlx_word_t desired)
+{
+    unsigned char done;
+
+    __asm__ __volatile__("lock cmpxchg16b %1"
+                         : "=@ccz"(done), "+m"(*at), "+a"(expected->lo),
+                           "+d"(expected->hi)
+                         : "b"(desired.lo), "c"(desired.hi)
+                         : "memory");
+    return done;
+}
+
+#elif defined(__aarch64__)
+
+/* Acquire and release, also after a failure: no more is relied on anywhere.
+ * What a load-exclusive of a pair reads is of one piece only if the store that
+ * belongs to it succeeds. So there always is one: where the word is another
+ * it puts back what was read. */
+static inline int rlx_word_swap_exclusive(rlx_word_t *at, rlx_word_t *expected,
+                                          rlx_word_t desired)
+{
+    rlx_word_t found, next;
+    uint32_t is_lost;
+
+    __asm__ __volatile__("1: ldaxp %[found_lo], %[found_hi], %[at]\n\t"
+                         "cmp %[found_lo], %[old_lo]\n\t"
+                         "ccmp %[found_hi], %[old_hi], #0, eq\n\t"
+                         "csel %[next_lo], %[new_lo], %[found_lo], eq\n\t"
+                         "csel %[next_hi], %[new_hi], %[found_hi], eq\n\t"
+                         "stlxp %w[is_lost], %[next_lo], %[next_hi], %[at]\n\t"
+                         "cbnz %w[is_lost], 1b"
+                         : [at] "+Q"(*at), [found_lo] "=&r"(found.lo),
+                           [found_hi] "=&r"(found.hi), [next_lo] "=&r"(next.lo),
+                           [next_hi] "=&r"(next.hi), [is_lost] "=&r"(is_lost)
+                         : [old_lo] "r"(expected->lo), [old_hi] "r"(expected->hi),
+                           [new_lo] "r"(desired.lo), [new_hi] "r"(desired.hi)
+                         : "cc", "memory");
+    if (found.lo == expected->lo && found.hi == expected->hi) {
+        return 1;
+    }
+    *expected = found;
+    return 0;
+}
+
+/* The same by the one instruction of ARMv8.1, which is better off where many
+ * are at one word. It wants pairs of registers. */
+static inline int rlx_word_swap_pair(rlx_word_t *at, rlx_word_t *expected,
+                                     rlx_word_t desired)
+{
+    register uint64_t found_lo __asm__("x0") = expected->lo;
+    register uint64_t found_hi __asm__("x1") = expected->hi;
+    register uint64_t new_lo __asm__("x2") = desired.lo;
+    register uint64_t new_hi __asm__("x3") = desired.hi;
+
+    __asm__ __volatile__(".arch_extension lse\n\t"
+                         "caspal %0, %1, %3, %4, %2"
+                         : "+r"(found_lo), "+r"(found_hi), "+Q"(*at)
+                         : "r"(new_lo), "r"(new_hi)
+                         : "memory");
+    if (found_lo == expected->lo && found_hi == expected->hi) {
+        return 1;
+    }
+    expected->lo = found_lo;
+    expected->hi = found_hi;
+    return 0;
+}
+
+#if defined(__ARM_FEATURE_ATOMICS)
+#define RLX_WORD_HAS_PAIR 1
+#else
+/** Not 0 if this processor has it; known before main(). */
+extern int rlx_word_has_pair __attribute__((visibility("hidden")));
+#define RLX_WORD_HAS_PAIR rlx_word_has_pair
+#endif
+
+static inline int rlx_word_swap(rlx_word_t *at, rlx_word_t *expected,
+                                rlx_word_t desired)
+{
+    return RLX_WORD_HAS_PAIR ? rlx_word_swap_pair(at, expected, desired)
+                             : rlx_word_swap_exclusive(at, expected, desired);
+}
+
+#else
+#error "mod_ratelimit_ext keeps its counters in 128-bit words that all processes change by one compare-and-swap instruction; it knows that of x86-64 and aarch64 only"
+#endif
+
 /**
  * Put `desired` where `expected` stands.
  * @param expected on failure: what stood there, read in one piece
@@ -78,50 +171,29 @@ void __tsan_release(void *at);
 static inline int rlx_word_cas(rlx_word_t *at, rlx_word_t *expected,
                                rlx_word_t desired)
 {
-#if defined(__x86_64__)
-    unsigned char done;
+    int done;
 
     RLX_WORD_BEFORE(at);
-    __asm__ __volatile__("lock cmpxchg16b %1"
-                         : "=@ccz"(done), "+m"(*at), "+a"(expected->lo),
-                           "+d"(expected->hi)
-                         : "b"(desired.lo), "c"(desired.hi)
-                         : "memory");
+    done = rlx_word_swap(at, expected, desired);
     RLX_WORD_AFTER(at);
     return done;
-#elif defined(__aarch64__)
-    __extension__ typedef unsigned __int128 bits_t;
-    bits_t before = (bits_t)expected->hi << 64 | expected->lo;
-    bits_t after = (bits_t)desired.hi << 64 | desired.lo;
-    bits_t found =
-        __sync_val_compare_and_swap((bits_t *)(void *)at, before, after);
-
-    expected->lo = (uint64_t)found;
-    expected->hi = (uint64_t)(found >> 64);
-    return found == before;
-#else
-#error "mod_ratelimit_ext keeps its counters in 128-bit words that all processes change by one compare-and-swap instruction; it knows that of x86-64 and aarch64 only"
-#endif
 }
 
-/** Read a word in one piece. The lower half, with its generation, differs
- *  after each change: unchanged around the reading of the other half, the
- *  two belong together. */
-static inline rlx_word_t rlx_word_read(rlx_word_t *at)
+/**
+ * Read a word in one piece. The lower half, with its generation, differs
+ * after each change: unchanged around the reading of the other half, the two
+ * belong together. On aarch64, too: the three loads are in this order, and a
+ * word is written by a single-copy atomic store of a processor that is
+ * multi-copy atomic; who has seen one half of it sees the other.
+ */
+static inline rlx_word_t rlx_word_read(const rlx_word_t *at)
 {
     rlx_word_t word;
 
-#if defined(__x86_64__)
     do {
         word.lo = rlx_half_load(&at->lo);
         word.hi = rlx_half_load(&at->hi);
     } while (rlx_half_load(&at->lo) != word.lo);
-#else
-    /* Elsewhere the halves of one store may become visible one by one. */
-    word.lo = 0;
-    word.hi = 0;
-    rlx_word_cas(at, &word, word);
-#endif
     return word;
 }
 
@@ -183,7 +255,7 @@ static inline void rlx_word_relax(void)
 #if defined(__x86_64__)
     __asm__ __volatile__("pause");
 #else
-    __asm__ __volatile__("" ::: "memory");
+    __asm__ __volatile__("yield");
 #endif
 }
 

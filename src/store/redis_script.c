@@ -436,13 +436,16 @@ const char *rlx_redis_verdicts(const redisReply *reply, int mode,
                                rlx_usec_t now, rlx_verdict_t *verdicts)
 {
     answer_t answers[RLX_STORAGE_BATCH_MAX];
-    reader_t reader = { reply->str, reply->str + reply->len, 0 };
+    reader_t reader = { NULL, NULL, 0 };
     reader_t flags;
     rlx_usec_t now_rel;
 
     if (reply->type != REDIS_REPLY_STRING) {
         return "no text";
     }
+    /* What is no string need not have a text at all. */
+    reader.at = reply->str;
+    reader.end = reply->str + reply->len;
     now_rel = read_clock(&reader);
     flags = read_part(&reader);
     if (reader.is_wrong) {

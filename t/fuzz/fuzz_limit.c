@@ -3,8 +3,7 @@
 /*
  * Fuzz target: any bytes as a limit string. What is accepted must be within
  * its bounds and come back unchanged from its canonical form; what is refused
- * must leave a printable sentence. With -DRLX_FUZZ_REPLAY it has a main()
- * that runs the files it is given, for where there is no libFuzzer.
+ * must leave a printable sentence.
  */
 
 #include <stdio.h>
@@ -80,28 +79,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(text);
     return 0;
 }
-
-#ifdef RLX_FUZZ_REPLAY
-static void replay(const char *path)
-{
-    static uint8_t data[1 << 20];
-    FILE *file = fopen(path, "rb");
-    size_t size;
-
-    must(file != NULL, path);
-    size = fread(data, 1, sizeof(data), file);
-    fclose(file);
-    LLVMFuzzerTestOneInput(data, size);
-}
-
-int main(int argc, char **argv)
-{
-    int i;
-
-    for (i = 1; i < argc; ++i) {
-        replay(argv[i]);
-    }
-    printf("%d files, all well\n", argc - 1);
-    return argc < 2;
-}
-#endif

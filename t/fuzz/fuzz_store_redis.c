@@ -31,6 +31,27 @@ static void must(int holds, const char *what)
     }
 }
 
+static int is_place(const rlx_redis_settings_t *settings)
+{
+    return (settings->host && *settings->host)
+           || (settings->path && *settings->path == '/');
+}
+
+static int has_hosts(const rlx_redis_settings_t *settings)
+{
+    for (int i = 0; i < settings->hosts_n; i++) {
+        const rlx_redis_host_t *host = &settings->hosts[i];
+
+        if (!host->name || !*host->name || host->port < 1
+            || host->port > 65535) {
+            return 0;
+        }
+    }
+    return settings->hosts_n >= 1 && settings->hosts_n <= RLX_REDIS_HOSTS_MAX
+           && (settings->kind != RLX_REDIS_SENTINEL
+               || (settings->service && *settings->service));
+}
+
 static void as_uri(const char *text, apr_pool_t *p)
 {
     char *uri = apr_pstrcat(p, "redis+unix", text, NULL);
@@ -42,8 +63,9 @@ static void as_uri(const char *text, apr_pool_t *p)
         rlx_redis_settings_init(&settings);
         error = rlx_redis_uri_parse(&settings, round ? uri : uri + 5, p);
         if (!error) {
-            must((settings.host && *settings.host)
-                 || (settings.path && *settings.path == '/'), "a place");
+            must(settings.kind == RLX_REDIS_SINGLE ? is_place(&settings)
+                                                   : has_hosts(&settings),
+                 "a place");
             must(settings.port >= 1 && settings.port <= 65535, "a port");
             must(settings.db >= 0, "a database");
             must(!settings.user || settings.password, "no user alone");
