@@ -195,6 +195,33 @@ is(join('', grep { /Directory/ && !/inherited/ }
       Directory /srv/www/one/in  (line 1)
 END
 
+### What a macro brings: its line, and who uses it
+
+$dump = dump_of(<<'END', 'macro');
+<Macro Slow $path $limit>
+    <Location "$path">
+        RateLimit "$limit"
+        RateLimitStatus 503
+        RateLimit 5/hour cost=6
+    </Location>
+</Macro>
+<Macro Both>
+    Use Slow /b 2/hour
+</Macro>
+Use Slow /a 1/hour
+Use Both
+END
+like(part($dump, 'Limits'), qr{^    Location /a  \(line 2, used at line 11\)
+      own:\n        1 per 1 hour, fixed-window  \(line 3, used at line 11\)\n}m,
+     'a section and a limit of a macro');
+like(part($dump, 'Limits'), qr{^    Location /b  \(line 2, used at line 9, used at line 12\)\n}m,
+     'of a macro that another one uses');
+like(part($dump, 'Configuration'),
+     qr{^  RateLimitStatus          503  \(line 4, used at line 11\) in _main, Location /a$}m,
+     'a setting');
+like(part($dump, 'Warnings'), qr{^  at: line 5, used at line 11$}m, 'a warning');
+unlike($dump, qr/macro '/, 'and nowhere the words of mod_macro');
+
 ### Settings
 
 $dump = dump_of(<<'END', 'ratelimit_toy');

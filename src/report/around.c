@@ -8,6 +8,7 @@
 
 #include "report/conf.h"
 #include "report/warnings.h"
+#include "report/where.h"
 
 #include "http_core.h"
 #include "apr_strings.h"
@@ -279,10 +280,10 @@ static void check_proxied(apr_array_header_t *warnings,
                 || (is_all && is_within(files, directory)))) {
             rlx_warnings_add(warnings, section->file, section->line,
                              apr_psprintf(
-                p, "the limits of <%s> do not hold for what %s (%s:%d) "
+                p, "the limits of <%s> do not hold for what %s (%s) "
                 "serves from elsewhere: no directory is asked",
-                section->name, shown_pass(p, pass), pass->filename,
-                pass->line_num),
+                section->name, shown_pass(p, pass),
+                rlx_where(p, pass->filename, pass->line_num)),
                 "put them into a <Location> of that path");
         }
     }
@@ -334,8 +335,8 @@ static void check_exempt(apr_array_header_t *warnings, const facts_t *facts,
             && is_within(files, argument_of(p, section->directive))) {
             rlx_warnings_add(warnings, exempt->file, exempt->line, apr_psprintf(
                 p, "RateLimitExempt in <%s> does not lift what <%s> around its "
-                "files sets (%s:%d)", exempt->name, section->name,
-                section->file, section->line),
+                "files sets (%s)", exempt->name, section->name,
+                rlx_where(p, section->file, section->line)),
                 "add \"ancestors\" to RateLimitExempt, or write "
                 "RateLimitExempt All");
             return;

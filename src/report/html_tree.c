@@ -6,6 +6,7 @@
  */
 
 #include "report/html_parts.h"
+#include "report/where.h"
 
 #include "apr_strings.h"
 
@@ -212,8 +213,7 @@ static void put_facts(rlx_page_t *page, const rlx_node_t *node)
     const char *engine = rlx_view_engine(node->dir);
 
     rlx_page_put(page, "<dl class=\"facts\">\n<div><dt>Declared at</dt><dd>");
-    rlx_page_where(page, apr_psprintf(page->p, "%s:%d", section->file,
-                                      section->line));
+    rlx_page_where(page, rlx_where(page->p, section->file, section->line));
     rlx_page_put(page, "</dd></div>\n");
     put_fact(page, "Within", node->within);
     put_fact(page, "Endpoint",

@@ -6,6 +6,7 @@
  */
 
 #include "report/json_inside.h"
+#include "report/where.h"
 
 #include "apr_strings.h"
 
@@ -101,8 +102,8 @@ static void put_rule(rlx_json_t *json, const rlx_snapshot_t *snapshot,
     rlx_json_text(json, "kind", kinds[rule->kind]);
     rlx_json_text(json, "server", rule->owner ? rule->owner->name : NULL);
     rlx_json_text(json, "section", section ? section->name : NULL);
-    rlx_json_text(json, "declared_at", apr_psprintf(snapshot->p, "%s:%d",
-                                                    rule->file, rule->line));
+    rlx_json_text(json, "declared_at",
+                  rlx_where(snapshot->p, rule->file, rule->line));
     put_fates(json, rlx_figures_of(rule, &fates) ? &fates : NULL);
     put_trial(json, rule);
     rlx_json_close(json);
