@@ -294,6 +294,8 @@ $b->click('#ask form:first-child button');
 ok($b->wait_for('document.querySelector("#answer #h-path, #h-path")'), 'a path is asked for');
 is($b->text('#answer h2'), 'What applies to /api/v2/<i>x', 'and shown as it is');
 like($b->url, qr/[?&]method=POST&server=shop\.example\.com%3A\d+$/, 'with method and server');
+is($b->text('#answer .sum'), '2 limits hold for such a request; 3 around it do not.',
+   'what comes of it, in a sentence');
 looks_good($h, '/limiter-status?path=/api/v2/x', 'path', seen => 1);
 looks_good($h, '/limiter-status?key=127.0.0.1', 'key', seen => 1);
 page_is_good($h, '/limiter-status?path=/api/v2/x&key=127.0.0.1', 'both');

@@ -97,12 +97,35 @@ RateLimitDefault "2 per day"
     RateLimitExempt All
 </Location>
 END
-$h->client->get('/a');
 $b->screen(1280, 900);
+# Nobody has found out yet but the page.
 $b->open($h->url('/limiter-status'));
-like($b->text('#storage'), qr/redis does not answer/i, 'a storage that does not answer');
+like($b->text('#storage'), qr/^redis does not answer$/m, 'a storage that does not answer');
+unlike($b->text('.storage'), qr/answers for|answered for/i, 'since when is not known');
+$h->client->get('/a');
+$b->open($h->url('/limiter-status'));
+like($b->text('#storage'), qr/redis does not answer/i, 'it does not answer a request');
+like($b->text('.storage'), qr/has not answered for/i, 'and for how long is known');
+like($b->text('nav'), qr/Storage does not answer/, 'which is told at the top');
+like($b->text('.storage'), qr{Until it answers, requests are counted in shm://fallback\.},
+     'and what requests get meanwhile');
 like($b->text('#storage'), qr{redis://\S*127\.0\.0\.1:1/0}, 'which it is');
 like($b->text('#storage'), qr/shm answers/i, 'the one that stands in for it');
 unlike($b->run('return document.documentElement.outerHTML'), qr/s3cret|anna/, 'no secret');
 like($b->text('#requests'), qr/^Undecided\s+1\b/m, 'what it did not decide');
+
+# What else they may get
+for ([ 'RateLimitStorageFailure allow' => 'pass and are not counted' ],
+     [ 'RateLimitStorageFailure deny' => 'get 503 where a limit holds' ],
+     [ 'RateLimitFallback 1/hour' => 'are held to RateLimitFallback, counted in shm://fallback' ],
+     [ "<VirtualHost *:1>\nServerName v\nRateLimitStorageFailure deny\n</VirtualHost>"
+       => 'get what RateLimitStorageFailure of their server says' ]) {
+    my ($line, $says) = @$_;
+    $h->set_conf("RateLimitStorage redis://127.0.0.1:1/0\nRateLimitDefault 2/day\n"
+                 . "<Location /limiter-status>\nSetHandler limiter-status\n"
+                 . "RateLimitExempt All\n</Location>\n$line\n");
+    $h->graceful;
+    like($h->client->get('/limiter-status?format=html')->body,
+         qr/Until it answers, requests \Q$says\E\./, $says);
+}
 done_testing;
