@@ -8,34 +8,10 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use RateLimit::Dump;
 use RateLimit::Example qw($NESTED);
 use RateLimit::Httpd;
 use RateLimit::Place ();
-
-my @modules = qw(authz_host auth_basic authn_file authz_user cache dbd dir
-                 log_config mime proxy proxy_http remoteip rewrite);
-
-# What is dumped of a configuration. It is in a file of its own, whose lines are
-# what "line 1" means.
-my $dir = RateLimit::Place::public_tempdir('dump');
-sub dump_of {
-    my ($conf, @more) = @_;
-    open my $fh, '>', "$dir/conf" or die "$dir/conf: $!";
-    print $fh $conf;
-    close $fh or die "$dir/conf: $!";
-    my ($exit, $output) = RateLimit::Httpd->config_test(
-        qq(Include "$dir/conf"\n), { modules => [ @modules, @more ] },
-        'DUMP_RATELIMIT');
-    is($exit, 0, 'the configuration is good') or diag $output;
-    return $output =~ s{\Q$dir\E/conf:(\d+)}{line $1}gr =~ s/^Syntax OK\n//mr;
-}
-
-# One part of a dump, "Limits" say.
-sub part {
-    my ($dump, $name) = @_;
-    my ($part) = $dump =~ /^$name\n(.*?)(?:^$|\z)/ms;
-    return $part // '';
-}
 
 ### The example of DESIGN section 3
 
@@ -257,20 +233,6 @@ like(part($dump, 'Storage'), qr{^  toy://\*\*\*\@127\.0\.0\.1/1\n    for: _main\
      'storages, and who counts there');
 
 ### Warnings: each with what is right, or meant
-
-sub warnings_of {
-    my ($conf) = @_;
-    my $warnings = part(dump_of($conf), 'Warnings');
-    return [ $warnings =~ /^  at: (.*)\n    what: .*\n    mend: .+\n/mg ], $warnings;
-}
-sub warns {
-    my ($what, $conf, $lines, @like) = @_;
-    my ($found, $text) = warnings_of($conf);
-    is_deeply($found, [ map { "line $_" } @$lines ], $what) or diag $text;
-    like($text, $_, "$what: the sentence") for @like;
-    return;
-}
-sub silent { my ($what, $conf) = @_; return warns("$what: silent", $conf, []) }
 
 warns('a longer <Location> before its shorter one', <<'END', [ 1 ],
 <Location "/api/slow">

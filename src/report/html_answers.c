@@ -280,8 +280,8 @@ static void put_key_sum(rlx_page_t *page, const rlx_key_view_t *view)
 static void put_counters(rlx_page_t *page, const rlx_key_view_t *view)
 {
     if (!view->counters->nelts) {
-        rlx_page_put(page, "<p class=\"none\">It has all of every limit left: "
-                     "no counter has anything to say.</p>\n");
+        rlx_page_put(page, "<p class=\"sum\"><b>It has all of every limit "
+                     "left</b>: no counter has anything to say.</p>\n");
         return;
     }
     put_key_sum(page, view);

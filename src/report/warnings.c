@@ -344,6 +344,7 @@ apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
                                       const apr_array_header_t *trees)
 {
     apr_array_header_t *warnings = apr_array_make(p, 4, sizeof(rlx_warning_t));
+    rlx_never_t *never = rlx_never_make(warnings, main_server);
     apr_pool_t *ptemp;
 
     apr_pool_create(&ptemp, p);
@@ -352,16 +353,22 @@ apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
         const rlx_server_t *sv = rlx_server_of(s);
 
         check_server(warnings, sv);
+        rlx_never_look_server(never, sv);
         /* One without sections of its own has those of the main server. */
-        if (sv->sections) {
+        if (rlx_never_wants(never, sv)) {
             const rlx_tree_t *tree = tree_of(trees, sv);
 
-            check_tree(warnings, tree ? tree
-                                 : rlx_tree_make(ptemp, main_server, s));
+            tree = tree ? tree : rlx_tree_make(ptemp, main_server, s);
+            if (sv->sections) {
+                check_tree(warnings, tree);
+            }
+            rlx_never_look(never, tree);
             apr_pool_clear(ptemp);
         }
     }
     apr_pool_destroy(ptemp);
+    rlx_never_end(never);
+    rlx_warnings_gaps(warnings, main_server);
     rlx_warnings_around(warnings, main_server);
     return warnings;
 }
