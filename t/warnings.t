@@ -228,12 +228,15 @@ RateLimitDefault 100/hour
 <VirtualHost *:8080>
 RateLimitDefault 200/hour
 ServerName one
+<Location "/a">
+RateLimit 1/minute
+</Location>
 </VirtualHost>
 <Location "/">
     RateLimit 10/minute
 </Location>
 END_CONF
-      qr{"100 per 1 hour" of RateLimitDefault never holds: <Location "/"> \(line 6\)});
+      qr{"100 per 1 hour" of RateLimitDefault never holds: <Location "/"> \(line 9\)});
 warns('an exemption of everybody', <<'END_CONF', [ 1, 2 ], qr{RateLimitApplication never holds});
 RateLimitDefault 100/hour
 RateLimitApplication 1000/hour

@@ -196,9 +196,9 @@ struct rlx_never_t {
     /** Rules of servers that hold somewhere, and sections of which one does,
      *  by address. For as long as this. */
     apr_hash_t *alive;
-    /** Not 0: there is a <Location "/">; and the one of a server, by the
-     *  server's name. */
-    int has_top;
+    /** Sections that have been looked at. */
+    apr_hash_t *seen;
+    /** The <Location "/"> of a server, by the server's name. */
     apr_hash_t *tops;
 };
 
@@ -216,17 +216,6 @@ static void look_around(void *baton, const ap_directive_t *d, server_rec *s)
     }
 }
 
-static int has_top(const rlx_server_t *sv)
-{
-    for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
-        if (!strcmp(APR_ARRAY_IDX(sv->sections, i, rlx_section_t *)->name,
-                    "Location /")) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 rlx_never_t *rlx_never_make(apr_array_header_t *warnings,
                             server_rec *main_server)
 {
@@ -236,10 +225,8 @@ rlx_never_t *rlx_never_make(apr_array_header_t *warnings,
     never->main_server = main_server;
     never->is_atomic = 1;
     never->alive = apr_hash_make(warnings->pool);
+    never->seen = apr_hash_make(warnings->pool);
     never->tops = apr_hash_make(warnings->pool);
-    for (server_rec *s = main_server; s; s = s->next) {
-        never->has_top |= has_top(rlx_server_of(s));
-    }
     rlx_conf_walk(main_server, look_around, never);
     return never;
 }
@@ -286,16 +273,22 @@ static int is_of_files(const rlx_node_t *node)
            || !strncmp(node->type, "Files", 5);
 }
 
-static void mark(rlx_never_t *never, const void *what)
+static int has(apr_hash_t *set, const void *what)
 {
-    const void **key = apr_pmemdup(never->warnings->pool, &what, sizeof(what));
-
-    apr_hash_set(never->alive, key, sizeof(*key), what);
+    return apr_hash_get(set, &what, sizeof(what)) != NULL;
 }
 
-static int is_alive(const rlx_never_t *never, const void *what)
+/** @return not 0 if it was not in there */
+static int add(apr_hash_t *set, const void *what)
 {
-    return apr_hash_get(never->alive, &what, sizeof(what)) != NULL;
+    const void **key;
+
+    if (has(set, what)) {
+        return 0;
+    }
+    key = apr_pmemdup(apr_hash_pool_get(set), &what, sizeof(what));
+    apr_hash_set(set, key, sizeof(*key), what);
+    return 1;
 }
 
 static void mark_effective(rlx_never_t *never,
@@ -306,9 +299,8 @@ static void mark_effective(rlx_never_t *never,
                                                rlx_effect_t).holding.rule;
 
         if ((rule->kind == RLX_RULE_DEFAULT
-             || rule->kind == RLX_RULE_APPLICATION)
-            && !is_alive(never, rule)) {
-            mark(never, rule);
+             || rule->kind == RLX_RULE_APPLICATION)) {
+            add(never->alive, rule);
         }
     }
 }
@@ -327,21 +319,13 @@ static void look_alive(rlx_never_t *never, const rlx_tree_t *tree)
         if (!top || !is_of_files(node)) {
             mark_effective(never, node->effective);
         }
-        if (is_of_files(node) && !(top && cuts_off(top))
-            && !is_alive(never, node->section)) {
-            mark(never, node->section);
+        if (is_of_files(node) && !(top && cuts_off(top))) {
+            add(never->alive, node->section);
         }
     }
     if (top) {
         apr_hash_set(never->tops, tree->sv->name, APR_HASH_KEY_STRING, top);
     }
-}
-
-int rlx_never_wants(const rlx_never_t *never, const rlx_server_t *sv)
-{
-    return sv->sections != NULL
-           || (never->has_top && (has_own(sv->defaults, sv)
-                                  || has_own(sv->application, sv)));
 }
 
 void rlx_never_look_server(rlx_never_t *never, const rlx_server_t *sv)
@@ -358,6 +342,19 @@ void rlx_never_look_server(rlx_never_t *never, const rlx_server_t *sv)
                                                     base, &exempt));
 }
 
+/** Look at a section by itself. */
+static void look_section(rlx_never_t *never, const rlx_tree_t *tree,
+                         const rlx_node_t *node, int is_known)
+{
+    check_location(never->warnings, node);
+    check_files(never->warnings, node);
+    if (!is_known) {
+        check_section_off(never->warnings, node);
+    }
+    rlx_warnings_beside(never->warnings, tree->sv, node->section, node->dir,
+                        node->section->rules, never->is_atomic);
+}
+
 void rlx_never_look(rlx_never_t *never, const rlx_tree_t *tree)
 {
     int is_known = never->is_switched
@@ -367,13 +364,10 @@ void rlx_never_look(rlx_never_t *never, const rlx_tree_t *tree)
     for (int i = 0; i < tree->all->nelts; i++) {
         const rlx_node_t *node = APR_ARRAY_IDX(tree->all, i, rlx_node_t *);
 
-        check_location(never->warnings, node);
-        check_files(never->warnings, node);
-        if (!is_known) {
-            check_section_off(never->warnings, node);
+        /* Those of the main server are in every tree. */
+        if (add(never->seen, node->section)) {
+            look_section(never, tree, node, is_known);
         }
-        rlx_warnings_beside(never->warnings, tree->sv, node->section, node->dir,
-                   node->section->rules, never->is_atomic);
         rlx_warnings_names(never->warnings, node->effective);
     }
     look_alive(never, tree);
@@ -397,7 +391,7 @@ static void warn_dead_rules(rlx_never_t *never, const rlx_server_t *sv,
     for (int i = 0; top && rules && i < rules->nelts; i++) {
         const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
 
-        if (rule->owner == sv && !is_alive(never, rule)) {
+        if (rule->owner == sv && !has(never->alive, rule)) {
             warn_rule(never->warnings, rule, apr_psprintf(
                 never->warnings->pool, "\"%s\" of %s never holds: <Location "
                 "\"/\"> (%s), which every URL meets, has limits of its own or "
@@ -418,7 +412,7 @@ static void warn_dead_sections(rlx_never_t *never, const rlx_server_t *sv)
         const rlx_section_t *section = APR_ARRAY_IDX(sv->sections, i,
                                                      rlx_section_t *);
 
-        if (section->rules->nelts && !is_alive(never, section)
+        if (section->rules->nelts && !has(never->alive, section)
             && (!strncmp(section->name, "Directory", 9)
                 || !strncmp(section->name, "Files", 5))) {
             warn_section(never->warnings, section, apr_psprintf(

@@ -355,13 +355,11 @@ apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
         check_server(warnings, sv);
         rlx_never_look_server(never, sv);
         /* One without sections of its own has those of the main server. */
-        if (rlx_never_wants(never, sv)) {
+        if (sv->sections) {
             const rlx_tree_t *tree = tree_of(trees, sv);
 
             tree = tree ? tree : rlx_tree_make(ptemp, main_server, s);
-            if (sv->sections) {
-                check_tree(warnings, tree);
-            }
+            check_tree(warnings, tree);
             rlx_never_look(never, tree);
             apr_pool_clear(ptemp);
         }

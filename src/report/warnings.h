@@ -43,9 +43,6 @@ typedef struct rlx_never_t rlx_never_t;
 rlx_never_t *rlx_never_make(apr_array_header_t *warnings,
                             server_rec *main_server);
 
-/** Not 0 if a server's tree is to be looked at. */
-int rlx_never_wants(const rlx_never_t *never, const rlx_server_t *sv);
-
 /** Look at what a server has outside of sections. */
 void rlx_never_look_server(rlx_never_t *never, const rlx_server_t *sv);
 
