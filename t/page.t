@@ -335,6 +335,18 @@ $b->press('Enter');
 ok($b->wait_for('document.querySelector("#answer")'), 'it answers');
 $b->scripts(1);
 
+### Many warnings
+
+$h->set_conf($status . join '', map { qq(<Location "a$_">\n    RateLimit 5/hour\n</Location>\n) } 1 .. 8);
+$h->graceful;
+page_is_good($h, '/limiter-status', 'warnings');
+$b->open($h->url('/limiter-status'));
+is($b->text('#warnings h2'), '8 warnings', 'all are counted');
+is($b->count('#warnings > .warnings > li'), 5, 'and five are shown');
+is($b->text('#more-warnings > summary'), '3 more', 'the others are folded');
+$b->click('#more-warnings > summary');
+like($b->text('#more-warnings'), qr/<Location "a6">.*<Location "a8"> meets no request/s, 'until they are wanted');
+
 ### A thousand sections
 
 # A page that comes again by itself would keep the server.
