@@ -422,9 +422,18 @@ END_CONF
 silent("guarded: $_->[0]$_->[1]", sprintf($open, @$_))
     for [ "Require local\n", '' ], [ "<RequireAny>\nRequire ip 192.0.2.1\n</RequireAny>\n", '' ],
         [ "AuthType Basic\nAuthName x\nRequire valid-user\n", '' ],
+        [ "<IfModule authz_core_module>\nRequire local\n</IfModule>\n", '' ],
         [ '', "<Location />\nRequire local\n</Location>\n" ],
         [ '', "<LocationMatch status>\n<RequireAll>\nRequire local\n</RequireAll>\n</LocationMatch>\n" ],
         [ '', "DocumentRoot /usr/share\n<Directory /usr>\nRequire local\n</Directory>\n" ];
+silent('some requests alone', <<'END_CONF');
+Listen 8081
+<Location "/limiter-status">
+    <If "-R '192.0.2.0/24'">
+        SetHandler limiter-status
+    </If>
+</Location>
+END_CONF
 silent('nobody can come but this machine', sprintf($open, '', '') =~ s/^Listen.*\n//r);
 silent('in a virtual host of this machine', <<'END_CONF');
 Listen 8081

@@ -347,13 +347,23 @@ static int may_clear(const ap_directive_t *section)
     return d != NULL;
 }
 
+/** Not 0 if a line stands in a section that is for some requests alone. */
+static int is_conditional(const ap_directive_t *d)
+{
+    while (d && !rlx_conf_is(d, "<If") && !begins(d, "<Else")) {
+        d = d->parent;
+    }
+    return d != NULL;
+}
+
 /** Who may see limiter-status. */
 static void check_access(const gaps_t *gaps, const found_t *handler,
                          const char *path)
 {
     int clears = may_clear(section_of(handler->d));
 
-    if (is_local(handler->s, gaps->main_server)) {
+    if (is_conditional(handler->d)
+        || is_local(handler->s, gaps->main_server)) {
         return;
     }
     for (int i = 0; i < gaps->guards->nelts; i++) {
