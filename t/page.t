@@ -209,6 +209,10 @@ is($b->text('nav .warn'), 'Warnings 1', 'which is told at the top');
 like($b->text('#configuration'), qr{RateLimitStatus\s+503\s+dry\.example\.com:\d+\s+\S+httpd\.conf:\d+},
      'a setting, whom it is for, and where it is set');
 is($b->count('#limits i, #limits u'), 0, 'what is configured is text');
+like($b->text('#t3 > summary'), qr/^dry\.example\.com:\d+\s+dry run\s/, 'a server that refuses nobody');
+is($b->count('#t0 > summary .badge'), 0, 'one that does');
+like($b->text('#t0'), qr{^Location /api\s+5000 per 1 minute; 100 per 1 minute\s+1 nested$}m,
+     'a section that others are nested in');
 
 # The sections of /api/v2 in the first server
 $b->run('sessionStorage.clear()');

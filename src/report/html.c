@@ -125,8 +125,24 @@ static int is_any_down(const rlx_page_t *page)
     return 0;
 }
 
+/** An rlx_page_rule_fn: is there a trial? */
+static void look_for_trial(void *baton, const rlx_tree_t *tree,
+                           const rlx_node_t *node,
+                           const rlx_limit_view_t *view)
+{
+    int *is_there = baton;
+    rlx_trial_t trial;
+
+    if (!*is_there) {
+        *is_there = rlx_figures_trial(view->rule, &trial);
+    }
+}
+
 static void put_nav(rlx_page_t *page)
 {
+    int has_trials = 0;
+
+    rlx_page_each_rule(page, look_for_trial, &has_trials);
     rlx_page_put(page, "<nav aria-label=\"Parts of this page\"><ul>");
     if (page->snapshot->warnings->nelts) {
         rlx_page_print(page, "<li><a class=\"warn\" href=\"#warnings\">"
@@ -139,8 +155,10 @@ static void put_nav(rlx_page_t *page)
                    "<b>does not answer</b></a></li>"
                  : "<li><a href=\"#storage\">Storage</a></li>");
     rlx_page_put(page, "<li><a href=\"#keys\">Keys</a></li>"
-                 "<li><a href=\"#ask\">Ask</a></li>"
-                 "<li><a href=\"#limits\">Limits</a></li>"
+                 "<li><a href=\"#ask\">Ask</a></li>");
+    rlx_page_put(page, has_trials
+                 ? "<li><a href=\"#trials\">Trials</a></li>" : "");
+    rlx_page_put(page, "<li><a href=\"#limits\">Limits</a></li>"
                  "<li><a href=\"#configuration\">Configuration</a></li>");
     rlx_page_put(page, page->snapshot->may_clear
                  ? "<li><a href=\"#clear\">Clear</a></li></ul></nav>\n"

@@ -215,6 +215,8 @@ const char rlx_page_style[] =
     "  border-left:2px solid var(--line)}\n"
     ".node.deep>.in{padding-left:.2rem;margin-left:0}\n"
     ".node .node:first-of-type{margin-top:.75rem}\n"
+    ".nested{font-size:.8125rem;color:var(--muted);margin-left:.4rem;\n"
+    "  padding-left:.6rem;border-left:1px solid var(--line)}\n"
     ".type{font-size:.8125rem;color:var(--muted)}\n"
     ".node>summary .path{font-weight:600;margin-right:.3rem}\n"
     ".limits{list-style:none}\n"
