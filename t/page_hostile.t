@@ -39,4 +39,23 @@ for my $query ('', '?', '?&&=&a&=b&key', '?key=%', '?key=%zz&path=/%00', '?key=%
     is(xml_error($r->body), '', "\"$name\": well-formed");
     unlike($r->body, qr/<u>|<!--|<b>(?:'|&#39;)/, "\"$name\": nothing but text");
 }
+
+### Fields of every form, and of the page
+
+my %fields = ('Cache-Control' => 'no-store', 'X-Content-Type-Options' => 'nosniff');
+for my $form (qw(html json text prometheus)) {
+    my $r = $h->client->get("/limiter-status?format=$form");
+    is_deeply({ map { $_ => $r->header($_) } keys %fields }, \%fields, "$form: fields");
+    like($r->header('Vary'), qr/\bAccept\b/, "$form: Vary");
+}
+my $r = $h->client->get('/limiter-status?format=html');
+is($r->header('X-Frame-Options'), 'DENY', 'the page: no frame');
+is($r->header('Referrer-Policy'), 'same-origin', 'nobody is told what was asked');
+for ([ 5 => 5 ], [ 3600 => 3600 ], [ 3601 => 3600 ], [ 99999999999 => 3600 ], [ -4 => 0 ],
+     [ x => 0 ], [ '' => 0 ]) {
+    my ($asked, $sec) = @$_;
+    my $body = $h->client->get("/limiter-status?format=html&refresh=$asked")->body;
+    like($body, qr/<script [^>]*data-refresh="$sec">/, "refresh=$asked: $sec");
+    is(() = $body =~ /http-equiv="refresh"/g, $sec ? 1 : 0, 'and without scripts');
+}
 done_testing;

@@ -58,6 +58,7 @@ like($b->text('#keys tbody tr:first-child'), qr/2 per 1 day\s+short.*\b10\b/s, '
 is($b->text('#keys tbody tr:nth-child(2) th'), 'jane doe+&', 'the next');
 is($b->count('script:not([nonce])'), 0, 'is no element');
 like($b->text('#refusing'), qr/2 per 1 day.*\b17\s+13\s+76\.5/s, 'a limit that refuses');
+like($b->text('nav'), qr/\bTrials\b/, 'the menu tells of trials');
 like($b->text('#trials'), qr/1 per 1 day.*\b3\s+\(75\.0.%\)\s+1 of 1\b/s, 'a limit that is tried');
 like($b->text('#limits'), qr/13 refused/, 'its section says so, folded as it is');
 like($b->text('#limits'), qr{\.htaccess \S+/own/ 1 limit\n}, 'a .htaccess file that was seen');
