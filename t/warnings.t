@@ -373,6 +373,22 @@ RateLimitRequestFilter true
 END_CONF
       qr/exempt_when=true: the limit is never looked at/);
 
+# A proxy in front, as other lines know
+warns("behind a proxy: $_", "$_\nRateLimitDefault 5/minute\n", [ 1 ],
+      qr/all clients of that proxy are one\n    mend: RemoteIPHeader/)
+    for 'LogFormat "%{X-Forwarded-For}i %t" behind',
+        'SetEnvIf X-Forwarded-Proto "^https$" HTTPS=on',
+        'SetEnvIfNoCase "^X-Forwarded-For$" "^10" inside',
+        "RewriteCond %{HTTP:X-Forwarded-Proto} !https";
+silent("behind a proxy: $_", "LogFormat \"%{X-Forwarded-For}i %t\" behind\n$_\n")
+    for "RateLimitDefault 5/minute\nRemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy 10.0.0.1",
+        "RateLimitDefault 5/minute\nRemoteIPProxyProtocol On",
+        'RateLimitDefault 5/minute key=%{HTTP:X-Key}',
+        "RateLimitDefault 5/minute\nRateLimitKey %{HTTP:X-Key}",
+        'RateLimitMeta 5/minute';
+silent("not behind a proxy: $_", "$_\nRateLimitDefault 5/minute\n")
+    for 'SetEnvIf User-Agent "X-Forwarded-For" odd', 'LogFormat "%a %t" usual';
+
 ### .htaccess files that are not read
 
 warns('RateLimitAllowOverride without AllowOverride', <<'END_CONF', [ 2 ],

@@ -22,6 +22,10 @@ typedef struct gaps_t {
     /** Somebody may log in somewhere; limits may stand in .htaccess files. */
     int has_users;
     int has_htaccess;
+    /** mod_remoteip finds clients; some line reads what a proxy says of
+     *  them. */
+    int has_remoteip;
+    const ap_directive_t *reads_proxy;
     /** found_t: what is to be looked at when all is known. */
     apr_array_header_t *handlers;
     apr_array_header_t *guards;
@@ -82,6 +86,22 @@ static int is_of_htaccess(const ap_directive_t *d)
            && (ap_strcasestr(d->args, "limit") || ap_strcasestr(d->args, "all"));
 }
 
+/** Not 0 if a line reads what a proxy in front says of the client: logs,
+ *  SetEnvIf, RewriteCond. */
+static int is_reading_proxy(const ap_directive_t *d)
+{
+    if (begins(d, "LogFormat") || begins(d, "CustomLog")
+        || begins(d, "TransferLog")) {
+        return ap_strcasestr(d->args, "%{X-Forwarded-For}i") != NULL;
+    }
+    if (begins(d, "SetEnvIf")) {
+        return !ap_cstr_casecmpn(d->args + strspn(d->args, "\"^"),
+                                 "X-Forwarded-", 12);
+    }
+    return rlx_conf_is(d, "RewriteCond")
+           && ap_strcasestr(d->args, "%{HTTP:X-Forwarded-");
+}
+
 /** Not 0 if a line keeps some clients out. */
 static int is_guard(const ap_directive_t *d)
 {
@@ -109,6 +129,11 @@ static void take(void *baton, const ap_directive_t *d, server_rec *s)
 
     gaps->has_users |= is_of_users(d);
     gaps->has_htaccess |= is_of_htaccess(d);
+    gaps->has_remoteip |= rlx_conf_is(d, "RemoteIPHeader")
+                          || rlx_conf_is(d, "RemoteIPProxyProtocol");
+    if (!gaps->reads_proxy && is_reading_proxy(d)) {
+        gaps->reads_proxy = d;
+    }
     if (is_guard(d)) {
         keep(gaps->guards, d, s);
     }
@@ -233,6 +258,48 @@ static void check_rules(const gaps_t *gaps, const rlx_server_t *sv)
     for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
         check_list(gaps, APR_ARRAY_IDX(sv->sections, i,
                                        rlx_section_t *)->rules);
+    }
+}
+
+/** Not 0 if some limit of a list counts by the client's address. */
+static int is_by_address(const apr_array_header_t *rules)
+{
+    for (int i = 0; rules && i < rules->nelts; i++) {
+        if (!APR_ARRAY_IDX(rules, i, rlx_rule_t *)->options->keys) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int counts_addresses(const rlx_server_t *sv)
+{
+    int is_any = is_by_address(sv->defaults) || is_by_address(sv->application);
+
+    for (int i = 0; !is_any && sv->sections && i < sv->sections->nelts; i++) {
+        is_any = is_by_address(APR_ARRAY_IDX(sv->sections, i,
+                                             rlx_section_t *)->rules);
+    }
+    return is_any;
+}
+
+/** Behind a proxy all clients have its address. */
+static void check_behind(const gaps_t *gaps)
+{
+    int is_any = 0;
+
+    if (!gaps->reads_proxy || gaps->has_remoteip || gaps->keys->nelts) {
+        return;
+    }
+    for (server_rec *s = gaps->main_server; s; s = s->next) {
+        is_any |= counts_addresses(rlx_server_of(s));
+    }
+    if (is_any) {
+        warn_at(gaps, gaps->reads_proxy, apr_psprintf(
+            gaps->warnings->pool, "%s reads what a proxy in front says, and "
+            "limits count the address of the connection: all clients of that "
+            "proxy are one", gaps->reads_proxy->directive),
+            "RemoteIPHeader X-Forwarded-For with RemoteIPInternalProxy");
     }
 }
 
@@ -421,6 +488,7 @@ void rlx_warnings_gaps(apr_array_header_t *warnings, server_rec *main_server)
     for (server_rec *s = main_server; s; s = s->next) {
         check_rules(&gaps, rlx_server_of(s));
     }
+    check_behind(&gaps);
     for (int i = 0; i < gaps.overrides->nelts; i++) {
         check_override(&gaps, &APR_ARRAY_IDX(gaps.overrides, i, found_t));
     }
