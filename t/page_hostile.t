@@ -48,6 +48,11 @@ for my $form (qw(html json text prometheus)) {
     is_deeply({ map { $_ => $r->header($_) } keys %fields }, \%fields, "$form: fields");
     like($r->header('Vary'), qr/\bAccept\b/, "$form: Vary");
 }
+for my $form ('', 'HTML', 'xml', 'prometheus2', 'text%20') {
+    my $r = $h->client->get("/limiter-status?format=$form", Accept => 'text/html');
+    is($r->code, 400, "format=\"$form\" is none");
+    is($r->body, "format= is one of html, json, text and prometheus\n", 'and these are');
+}
 my $r = $h->client->get('/limiter-status?format=html');
 is($r->header('X-Frame-Options'), 'DENY', 'the page: no frame');
 is($r->header('Referrer-Policy'), 'same-origin', 'nobody is told what was asked');

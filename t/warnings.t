@@ -1,6 +1,5 @@
 # Licensed under the Apache License, Version 2.0; see LICENSE.
 # mpm: any
-# sanitized: no
 #
 # Warnings of what never comes to anything and of what lets clients past
 # limits: each where it is meant, and none where the configuration is right.
