@@ -63,4 +63,24 @@ for ([ 5 => 5 ], [ 3600 => 3600 ], [ 3601 => 3600 ], [ 99999999999 => 3600 ], [ 
     like($body, qr/<script [^>]*data-refresh="$sec">/, "refresh=$asked: $sec");
     is(() = $body =~ /http-equiv="refresh"/g, $sec ? 1 : 0, 'and without scripts');
 }
+
+### Sent back after a clearing: never to another host
+
+$h->stop;
+$h = RateLimit::Httpd->start(children => 1, conf => <<'END');
+MergeSlashes Off
+RateLimitDefault "600 per minute"
+<LocationMatch "/limiter-status$">
+    SetHandler limiter-status
+    RateLimitStatusControl On
+</LocationMatch>
+END
+for my $path ('/limiter-status', '//evil.example/limiter-status', '///evil.example/limiter-status',
+              '/%5Cevil.example/limiter-status', '/%0D%0ASet-Cookie:a=b/limiter-status') {
+    my $sent = $h->client->post($path, 'action=clear&key=a', Accept => 'text/html',
+                                'Content-Type' => 'application/x-www-form-urlencoded');
+    is($sent->code, 303, "$path: sent back");
+    like($sent->header('Location'), qr{^/[^/\\\r\n][^\r\n]*\?done=clear&cleared=\d+$}, 'to this host');
+    is($sent->header('Set-Cookie'), undef, 'with no field of its own');
+}
 done_testing;
