@@ -89,6 +89,30 @@ my ($k, $j) = ('k' x 127, 'j' x 123);
 like($page, qr{<span class="key">$k</span>\xe2\x80\xa6}, 'a key that is cut leads nowhere');
 like($page, qr{<a class="key" href="[^"]*key=$j">$j</a>}, 'one that is whole does');
 
+# The limits that refuse most come first, wherever they stand.
+$h->stop;
+$h = RateLimit::Httpd->start(children => 1, conf => <<'END');
+<Location "/limiter-status">
+    SetHandler limiter-status
+</Location>
+<Location "/few">
+    RateLimit "1 per day"
+</Location>
+<Location "/most">
+    RateLimit "2 per day"
+</Location>
+<Location "/some">
+    RateLimit "3 per day"
+</Location>
+END
+$c = $h->client;
+$c->get('/few') for 1 .. 2;
+$c->get('/most') for 1 .. 7;
+$c->get('/some') for 1 .. 6;
+$page = $c->get('/limiter-status?format=html')->body;
+my ($refusing) = $page =~ m{<section id="refusing"(.*?)</section>}s;
+is(join(' ', $refusing =~ m{class="path">(/\w+)<}g), '/most /some /few', 'the most first');
+
 $h->stop;
 $h = RateLimit::Httpd->start(children => 1, files => { a => "a\n" }, conf => <<'END');
 RateLimitStorage redis://anna:s3cret@127.0.0.1:1/0

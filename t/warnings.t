@@ -312,6 +312,28 @@ silent('directories that hold', <<'END_CONF');
 </VirtualHost>
 END_CONF
 
+# An exemption that nested sections do not share lifts nothing there.
+silent("RateLimitExempt $_", <<"END_CONF")
+<Directory "/srv/www">
+    RateLimit 5/minute
+</Directory>
+<Location "/">
+    RateLimitExempt $_
+</Location>
+<Location "/a">
+    RateLimitEndpoint a
+</Location>
+END_CONF
+    for 'ancestors', 'meta descendents';
+warns('RateLimitExempt All', <<'END_CONF', [ 1 ]);
+<Directory "/srv/www">
+    RateLimit 5/minute
+</Directory>
+<Location "/">
+    RateLimitExempt All
+</Location>
+END_CONF
+
 # As it is said, so it is.
 $h = RateLimit::Httpd->start(children => 1, conf => <<'END_CONF');
 RateLimitDefault 1/hour
