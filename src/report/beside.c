@@ -80,8 +80,8 @@ static void check_covered(apr_array_header_t *warnings, const rlx_rule_t *rule,
 {
     if (is_for_all(rule) && is_for_all(by) && is_covered(rule, by)) {
         warn_rule(warnings, rule, apr_psprintf(
-            warnings->pool, "\"%s\" never refuses a request: \"%s\" (%s) beside "
-            "it has no room long before", rule->limit[0].text,
+            warnings->pool, "\"%s\" never refuses a request: \"%s\" (%s) "
+            "beside it has no room long before", rule->limit[0].text,
             by->limit[0].text, where_of(warnings->pool, by)),
             "take it away, or set the counts and windows that are meant");
     }

@@ -83,7 +83,8 @@ static int is_of_htaccess(const ap_directive_t *d)
         return ap_strcasestr(d->args, "RateLimit") != NULL;
     }
     return rlx_conf_is(d, "AllowOverride")
-           && (ap_strcasestr(d->args, "limit") || ap_strcasestr(d->args, "all"));
+           && (ap_strcasestr(d->args, "limit")
+               || ap_strcasestr(d->args, "all"));
 }
 
 /** Not 0 if a line reads what a proxy in front says of the client: logs,

@@ -331,15 +331,16 @@ static void look_alive(rlx_never_t *never, const rlx_tree_t *tree)
 void rlx_never_look_server(rlx_never_t *never, const rlx_server_t *sv)
 {
     const rlx_dir_t *base = rlx_dir_of(sv->server->lookup_defaults);
+    apr_array_header_t *warnings = never->warnings;
     unsigned int exempt;
 
-    rlx_warnings_beside(never->warnings, sv, NULL, base, sv->defaults,
-               never->is_atomic);
-    rlx_warnings_beside(never->warnings, sv, NULL, base, sv->application,
-               never->is_atomic);
-    rlx_warnings_beside(never->warnings, sv, NULL, base, sv->meta, 0);
-    rlx_warnings_names(never->warnings, rlx_tree_effective(never->warnings->pool, sv,
-                                                    base, &exempt));
+    rlx_warnings_beside(warnings, sv, NULL, base, sv->defaults,
+                        never->is_atomic);
+    rlx_warnings_beside(warnings, sv, NULL, base, sv->application,
+                        never->is_atomic);
+    rlx_warnings_beside(warnings, sv, NULL, base, sv->meta, 0);
+    rlx_warnings_names(warnings, rlx_tree_effective(warnings->pool, sv, base,
+                                                    &exempt));
 }
 
 /** Look at a section by itself. */
