@@ -8,6 +8,7 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
+use JSON::PP ();
 use Test::More;
 use RateLimit::Httpd;
 use RateLimit::Place qw(slurp);
@@ -152,6 +153,83 @@ is_deeply([grep { $tag{$_} > 1 } sort keys %tag], [],
 my ($logs) = $manual =~ /^## Logs\n(.*?)^## /ms;
 is_deeply([$logs =~ /^\| RLX(\d+) \|/mg], [sort keys %tag],
           'every log tag and no other, in order');
+
+### Members of JSON: the schema and docs/status.md have the same
+
+my $status = slurp('docs/status.md');
+my $schema = JSON::PP->new->utf8->decode(slurp('docs/status.schema.json'));
+my ($json) = $status =~ /^## JSON\n(.*?)^## /ms;
+my ($top_table, $nested) = $json =~ /^\| member .*?\n(.*?)\n\n.*?^\| of \|.*?\n(.*?)\n\n/ms;
+my @members = map { /`(\w+)`/g } $top_table =~ /^\| (`[^|]*) \|/mg;
+is_deeply([ sort @members, 'htaccess_left_out' ], [ sort keys %{ $schema->{properties} } ],
+          'JSON: every member at the top, and no other');
+like($top_table, qr/`htaccess_left_out`/, 'that one stands with htaccess');
+my %of;
+for my $row ($nested =~ /^\| (.*\|.*) \|$/mg) {
+    my ($what, $members) = split / \| /, $row;
+    $of{$what} = [ sort $members =~ s/\([^)]*\)//gr =~ /`(\w+)`/g ];
+}
+# What a member, or each of a list, has.
+sub properties {
+    my ($node, @way) = @_;
+    $node = $node->{items} || $node if $node->{items};
+    if (my ($object) = grep { $_->{properties} } @{ $node->{anyOf} || [] }) { $node = $object }
+    if (my ($list) = grep { $_->{items} } @{ $node->{anyOf} || [] }) { $node = $list->{items} }
+    return $node->{properties} if !@way;
+    my $next = shift @way;
+    return properties($node->{properties}{$next}, @way);
+}
+my %way = (
+    server => [], config => [], storage => [], round_trips => [qw(storage round_trips)],
+    counters => [], 'limits` in it' => [qw(counters limits)],
+    trial => [qw(counters limits trial)], top_refused => [], servers => [], htaccess => [],
+    'sections` in it' => [qw(htaccess sections)], warnings => [], path => [],
+    'sections` in that' => [qw(path sections)], key => [],
+    'counters` in that' => [qw(key counters)],
+);
+for my $name (sort keys %way) {
+    my @way = @{ $way{$name} } ? @{ $way{$name} } : $name;
+    my $what = "`$name" . ($name =~ /`/ ? '' : '`');
+    is_deeply(delete $of{$what}, [ sort keys %{ properties($schema, @way) } ],
+              "JSON: $what, as the schema has it");
+}
+for my $name (qw(limit section)) {
+    is_deeply(delete $of{"a $name"}, [ sort keys %{ $schema->{'$defs'}{$name}{properties} } ],
+              "JSON: a $name");
+}
+is_deeply([ keys %of ], [], 'and nothing else');
+my ($of_path) = $nested =~ /^\| `path` .*\((.*)\)/m;
+my %is_of_limit = map { $_ => 1 } keys %{ $schema->{'$defs'}{limit}{properties} };
+is_deeply([ sort $of_path =~ /`(\w+)`/g ],
+          [ sort grep { !$is_of_limit{$_} }
+                 map { keys %{ $_->{properties} || {} } } $schema->{'$defs'}{path_limit},
+                 @{ $schema->{'$defs'}{path_limit}{allOf} || [] } ], 'JSON: a limit of a path');
+
+### Metrics, variables, keys of mod_status: the sources and the manuals
+
+my ($metrics) = $status =~ /^## Metrics\n(.*?)^## /ms;
+my ($prefix) = slurp('src/report/series.c') =~ /define PREFIX "(\w+)"/;
+my ($families) = slurp('src/report/prometheus.c') =~ /families\[\] = \{(.*?)^\};/ms;
+is_deeply([ map { s/_(?:total|info)$//r } $metrics =~ /^\| `(\w+)` \| \w+ \|/mg ],
+          [ map { $prefix . $_ } $families =~ /^    \{ \{ RLX_METRIC_\w+, "(\w+)"/mg ],
+          'every metric and no other, in order');
+my ($variables) = $manual =~ /^### Variables\n(.*?)^## /ms;
+is_deeply([ sort $variables =~ /^\| `(RATELIMIT_\w+)` \|/mg ],
+          [ sort { $a cmp $b } slurp('src/http/environment.c') =~ /"(RATELIMIT_[A-Z]+)"/g ],
+          'every variable and no other');
+my ($of_mod_status) = $status =~ /in its `\?auto` they\n(.*?)\n\n/ms;
+is_deeply([ sort $of_mod_status =~ /`(RateLimit\w+)`/g ],
+          [ sort { $a cmp $b } auto_keys() ], 'every key of ?auto and no other');
+sub auto_keys {
+    my $h = RateLimit::Httpd->start(children => 1, conf => <<'END');
+ExtendedStatus On
+<Location "/server-status">
+    SetHandler server-status
+</Location>
+RateLimitDefault 5/minute
+END
+    return $h->client->get('/server-status?auto')->body =~ /^(RateLimit\w+):/mg;
+}
 
 ### README
 

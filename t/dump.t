@@ -8,34 +8,10 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use RateLimit::Dump;
 use RateLimit::Example qw($NESTED);
 use RateLimit::Httpd;
 use RateLimit::Place ();
-
-my @modules = qw(authz_host auth_basic authn_file authz_user cache dbd dir
-                 log_config mime proxy proxy_http remoteip rewrite);
-
-# What is dumped of a configuration. It is in a file of its own, whose lines are
-# what "line 1" means.
-my $dir = RateLimit::Place::public_tempdir('dump');
-sub dump_of {
-    my ($conf, @more) = @_;
-    open my $fh, '>', "$dir/conf" or die "$dir/conf: $!";
-    print $fh $conf;
-    close $fh or die "$dir/conf: $!";
-    my ($exit, $output) = RateLimit::Httpd->config_test(
-        qq(Include "$dir/conf"\n), { modules => [ @modules, @more ] },
-        'DUMP_RATELIMIT');
-    is($exit, 0, 'the configuration is good') or diag $output;
-    return $output =~ s{\Q$dir\E/conf:(\d+)}{line $1}gr =~ s/^Syntax OK\n//mr;
-}
-
-# One part of a dump, "Limits" say.
-sub part {
-    my ($dump, $name) = @_;
-    my ($part) = $dump =~ /^$name\n(.*?)(?:^$|\z)/ms;
-    return $part // '';
-}
 
 ### The example of DESIGN section 3
 
@@ -195,6 +171,33 @@ is(join('', grep { /Directory/ && !/inherited/ }
       Directory /srv/www/one/in  (line 1)
 END
 
+### What a macro brings: its line, and who uses it
+
+$dump = dump_of(<<'END', 'macro');
+<Macro Slow $path $limit>
+    <Location "$path">
+        RateLimit "$limit"
+        RateLimitStatus 503
+        RateLimit 5/hour cost=6
+    </Location>
+</Macro>
+<Macro Both>
+    Use Slow /b 2/hour
+</Macro>
+Use Slow /a 1/hour
+Use Both
+END
+like(part($dump, 'Limits'), qr{^    Location /a  \(line 2, used at line 11\)
+      own:\n        1 per 1 hour, fixed-window  \(line 3, used at line 11\)\n}m,
+     'a section and a limit of a macro');
+like(part($dump, 'Limits'), qr{^    Location /b  \(line 2, used at line 9, used at line 12\)\n}m,
+     'of a macro that another one uses');
+like(part($dump, 'Configuration'),
+     qr{^  RateLimitStatus          503  \(line 4, used at line 11\) in _main, Location /a$}m,
+     'a setting');
+like(part($dump, 'Warnings'), qr{^  at: line 5, used at line 11$}m, 'a warning');
+unlike($dump, qr/macro '/, 'and nowhere the words of mod_macro');
+
 ### Settings
 
 $dump = dump_of(<<'END', 'ratelimit_toy');
@@ -230,20 +233,6 @@ like(part($dump, 'Storage'), qr{^  toy://\*\*\*\@127\.0\.0\.1/1\n    for: _main\
      'storages, and who counts there');
 
 ### Warnings: each with what is right, or meant
-
-sub warnings_of {
-    my ($conf) = @_;
-    my $warnings = part(dump_of($conf), 'Warnings');
-    return [ $warnings =~ /^  at: (.*)\n    what: .*\n    mend: .+\n/mg ], $warnings;
-}
-sub warns {
-    my ($what, $conf, $lines, @like) = @_;
-    my ($found, $text) = warnings_of($conf);
-    is_deeply($found, [ map { "line $_" } @$lines ], $what) or diag $text;
-    like($text, $_, "$what: the sentence") for @like;
-    return;
-}
-sub silent { my ($what, $conf) = @_; return warns("$what: silent", $conf, []) }
 
 warns('a longer <Location> before its shorter one', <<'END', [ 1 ],
 <Location "/api/slow">

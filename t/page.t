@@ -209,6 +209,10 @@ is($b->text('nav .warn'), 'Warnings 1', 'which is told at the top');
 like($b->text('#configuration'), qr{RateLimitStatus\s+503\s+dry\.example\.com:\d+\s+\S+httpd\.conf:\d+},
      'a setting, whom it is for, and where it is set');
 is($b->count('#limits i, #limits u'), 0, 'what is configured is text');
+like($b->text('#t3 > summary'), qr/^dry\.example\.com:\d+\s+dry run\s/, 'a server that refuses nobody');
+is($b->count('#t0 > summary .badge'), 0, 'one that does');
+like($b->text('#t0'), qr{^Location /api\s+5000 per 1 minute; 100 per 1 minute\s+1 nested$}m,
+     'a section that others are nested in');
 
 # The sections of /api/v2 in the first server
 $b->run('sessionStorage.clear()');
@@ -294,6 +298,8 @@ $b->click('#ask form:first-child button');
 ok($b->wait_for('document.querySelector("#answer #h-path, #h-path")'), 'a path is asked for');
 is($b->text('#answer h2'), 'What applies to /api/v2/<i>x', 'and shown as it is');
 like($b->url, qr/[?&]method=POST&server=shop\.example\.com%3A\d+$/, 'with method and server');
+is($b->text('#answer .sum'), '2 limits hold for such a request; 3 around it do not.',
+   'what comes of it, in a sentence');
 looks_good($h, '/limiter-status?path=/api/v2/x', 'path', seen => 1);
 looks_good($h, '/limiter-status?key=127.0.0.1', 'key', seen => 1);
 page_is_good($h, '/limiter-status?path=/api/v2/x&key=127.0.0.1', 'both');
@@ -333,6 +339,18 @@ $b->type('#f-key', '10.0.0.9');
 $b->press('Enter');
 ok($b->wait_for('document.querySelector("#answer")'), 'it answers');
 $b->scripts(1);
+
+### Many warnings
+
+$h->set_conf($status . join '', map { qq(<Location "a$_">\n    RateLimit 5/hour\n</Location>\n) } 1 .. 8);
+$h->graceful;
+page_is_good($h, '/limiter-status', 'warnings');
+$b->open($h->url('/limiter-status'));
+is($b->text('#warnings h2'), '8 warnings', 'all are counted');
+is($b->count('#warnings > .warnings > li'), 5, 'and five are shown');
+is($b->text('#more-warnings > summary'), '3 more', 'the others are folded');
+$b->click('#more-warnings > summary');
+like($b->text('#more-warnings'), qr/<Location "a6">.*<Location "a8"> meets no request/s, 'until they are wanted');
 
 ### A thousand sections
 

@@ -87,10 +87,14 @@ is(ask('192.0.2.2', 1), '200', 'another has one left');
 is(left('192.0.2.1'), '0 3', 'as the page says');
 $b->open("$page?key=192.0.2.1");
 is($b->count('#answer td form.clear'), 2, 'a button for each counter');
+like($b->text('#answer .sum'), qr/^No room in 1 of 2 counters that it has used, for \d/,
+     'how it stands, in a sentence');
 $b->click('#answer tbody tr:first-child form.clear button');
 ok($b->wait_for('document.querySelector(".notice")'), 'a click clears one');
 like($b->text('.notice'), qr/\b1\b.*clear/i, 'which is told');
 is(left('192.0.2.1'), '- 3', 'that limit alone');
+like($b->text('#answer .sum'), qr/^There is room in all that it has used: 1 counter\.$/,
+     'how it stands now');
 is(ask('192.0.2.1', 1), '200', 'it passes again');
 like($b->url, qr/[?&]key=192\.0\.2\.1/, 'the key is still shown');
 is($b->run('return document.querySelectorAll(".answer").length'), 1, 'with what is left');

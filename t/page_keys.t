@@ -58,6 +58,7 @@ like($b->text('#keys tbody tr:first-child'), qr/2 per 1 day\s+short.*\b10\b/s, '
 is($b->text('#keys tbody tr:nth-child(2) th'), 'jane doe+&', 'the next');
 is($b->count('script:not([nonce])'), 0, 'is no element');
 like($b->text('#refusing'), qr/2 per 1 day.*\b17\s+13\s+76\.5/s, 'a limit that refuses');
+like($b->text('nav'), qr/\bTrials\b/, 'the menu tells of trials');
 like($b->text('#trials'), qr/1 per 1 day.*\b3\s+\(75\.0.%\)\s+1 of 1\b/s, 'a limit that is tried');
 like($b->text('#limits'), qr/13 refused/, 'its section says so, folded as it is');
 like($b->text('#limits'), qr{\.htaccess \S+/own/ 1 limit\n}, 'a .htaccess file that was seen');
@@ -88,6 +89,30 @@ my ($k, $j) = ('k' x 127, 'j' x 123);
 like($page, qr{<span class="key">$k</span>\xe2\x80\xa6}, 'a key that is cut leads nowhere');
 like($page, qr{<a class="key" href="[^"]*key=$j">$j</a>}, 'one that is whole does');
 
+# The limits that refuse most come first, wherever they stand.
+$h->stop;
+$h = RateLimit::Httpd->start(children => 1, conf => <<'END');
+<Location "/limiter-status">
+    SetHandler limiter-status
+</Location>
+<Location "/few">
+    RateLimit "1 per day"
+</Location>
+<Location "/most">
+    RateLimit "2 per day"
+</Location>
+<Location "/some">
+    RateLimit "3 per day"
+</Location>
+END
+$c = $h->client;
+$c->get('/few') for 1 .. 2;
+$c->get('/most') for 1 .. 7;
+$c->get('/some') for 1 .. 6;
+$page = $c->get('/limiter-status?format=html')->body;
+my ($refusing) = $page =~ m{<section id="refusing"(.*?)</section>}s;
+is(join(' ', $refusing =~ m{class="path">(/\w+)<}g), '/most /some /few', 'the most first');
+
 $h->stop;
 $h = RateLimit::Httpd->start(children => 1, files => { a => "a\n" }, conf => <<'END');
 RateLimitStorage redis://anna:s3cret@127.0.0.1:1/0
@@ -97,12 +122,35 @@ RateLimitDefault "2 per day"
     RateLimitExempt All
 </Location>
 END
-$h->client->get('/a');
 $b->screen(1280, 900);
+# Nobody has found out yet but the page.
 $b->open($h->url('/limiter-status'));
-like($b->text('#storage'), qr/redis does not answer/i, 'a storage that does not answer');
+like($b->text('#storage'), qr/^redis does not answer$/m, 'a storage that does not answer');
+unlike($b->text('.storage'), qr/answers for|answered for/i, 'since when is not known');
+$h->client->get('/a');
+$b->open($h->url('/limiter-status'));
+like($b->text('#storage'), qr/redis does not answer/i, 'it does not answer a request');
+like($b->text('.storage'), qr/has not answered for/i, 'and for how long is known');
+like($b->text('nav'), qr/Storage does not answer/, 'which is told at the top');
+like($b->text('.storage'), qr{Until it answers, requests are counted in shm://fallback\.},
+     'and what requests get meanwhile');
 like($b->text('#storage'), qr{redis://\S*127\.0\.0\.1:1/0}, 'which it is');
 like($b->text('#storage'), qr/shm answers/i, 'the one that stands in for it');
 unlike($b->run('return document.documentElement.outerHTML'), qr/s3cret|anna/, 'no secret');
 like($b->text('#requests'), qr/^Undecided\s+1\b/m, 'what it did not decide');
+
+# What else they may get
+for ([ 'RateLimitStorageFailure allow' => 'pass and are not counted' ],
+     [ 'RateLimitStorageFailure deny' => 'get 503 where a limit holds' ],
+     [ 'RateLimitFallback 1/hour' => 'are held to RateLimitFallback, counted in shm://fallback' ],
+     [ "<VirtualHost *:1>\nServerName v\nRateLimitStorageFailure deny\n</VirtualHost>"
+       => 'get what RateLimitStorageFailure of their server says' ]) {
+    my ($line, $says) = @$_;
+    $h->set_conf("RateLimitStorage redis://127.0.0.1:1/0\nRateLimitDefault 2/day\n"
+                 . "<Location /limiter-status>\nSetHandler limiter-status\n"
+                 . "RateLimitExempt All\n</Location>\n$line\n");
+    $h->graceful;
+    like($h->client->get('/limiter-status?format=html')->body,
+         qr/Until it answers, requests \Q$says\E\./, $says);
+}
 done_testing;

@@ -8,6 +8,7 @@
 
 #include "report/conf.h"
 #include "report/warnings.h"
+#include "report/where.h"
 
 #include "http_core.h"
 #include "apr_strings.h"
@@ -20,8 +21,12 @@ typedef struct facts_t {
     const ap_directive_t *cache;
     /** CacheQuickHandler; its value is what counts. */
     const ap_directive_t *quick;
-    /** ap_directive_t *: ProxyPass and ProxyPassMatch outside of sections, and
-     *  ProxyPass in a <Location>. */
+    /** RewriteEngine; its value is what counts. And lines of mod_rewrite. */
+    const ap_directive_t *rewrites;
+    int rewrite_lines;
+    /** ap_directive_t *: ProxyPass and ProxyPassMatch outside of sections,
+     *  ProxyPass in a <Location>, and a RewriteRule with [P] if no other line
+     *  of mod_rewrite stands before it. */
     apr_array_header_t *proxied;
     /** Something beside DocumentRoot says where files are. */
     const ap_directive_t *alias;
@@ -71,6 +76,40 @@ static int is_in_location(const ap_directive_t *d)
            && !is_in_section(d->parent);
 }
 
+/** Not 0 if a RewriteRule passes on what it is for. */
+static int is_passing(apr_pool_t *p, const ap_directive_t *rule)
+{
+    const char *args = rule->args, *flags;
+    char *flag;
+
+    ap_getword_conf(p, &args);
+    ap_getword_conf(p, &args);
+    flags = ap_getword_conf(p, &args);
+    flags += *flags == '[';
+    while (*flags) {
+        flag = ap_getword(p, &flags, ',');
+        flag[strcspn(flag, "] ")] = '\0';
+        if (!ap_cstr_casecmp(flag, "P") || !ap_cstr_casecmp(flag, "proxy")) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** Note a line of mod_rewrite. */
+static void take_rewrite(facts_t *facts, const ap_directive_t *d)
+{
+    if (rlx_conf_is(d, "RewriteEngine")) {
+        facts->rewrites = d;
+    }
+    else if (rlx_conf_is(d, "RewriteRule") || rlx_conf_is(d, "RewriteCond")) {
+        if (!facts->rewrite_lines++ && rlx_conf_is(d, "RewriteRule")
+            && is_passing(facts->proxied->pool, d)) {
+            APR_ARRAY_PUSH(facts->proxied, const ap_directive_t *) = d;
+        }
+    }
+}
+
 static void take(void *baton, const ap_directive_t *d, server_rec *s)
 {
     gathering_t *gathering = baton;
@@ -99,6 +138,9 @@ static void take(void *baton, const ap_directive_t *d, server_rec *s)
     }
     else if (begins(d, "Alias") || begins(d, "ScriptAlias")) {
         facts->alias = d;
+    }
+    else {
+        take_rewrite(facts, d);
     }
 }
 
@@ -209,7 +251,7 @@ static const char *proxied_path(apr_pool_t *p, const ap_directive_t *pass)
     if (*args == '!') {
         return "";
     }
-    return rlx_conf_is(pass, "ProxyPassMatch") ? literal_of(p, path) : path;
+    return rlx_conf_is(pass, "ProxyPass") ? path : literal_of(p, path);
 }
 
 /** Where the files of a proxied path would be; NULL: nowhere that is known. */
@@ -279,10 +321,10 @@ static void check_proxied(apr_array_header_t *warnings,
                 || (is_all && is_within(files, directory)))) {
             rlx_warnings_add(warnings, section->file, section->line,
                              apr_psprintf(
-                p, "the limits of <%s> do not hold for what %s (%s:%d) "
+                p, "the limits of <%s> do not hold for what %s (%s) "
                 "serves from elsewhere: no directory is asked",
-                section->name, shown_pass(p, pass), pass->filename,
-                pass->line_num),
+                section->name, shown_pass(p, pass),
+                rlx_where(p, pass->filename, pass->line_num)),
                 "put them into a <Location> of that path");
         }
     }
@@ -299,7 +341,9 @@ static void check_proxies(apr_array_header_t *warnings, const facts_t *facts,
         const char *files = shadowed_by(warnings->pool, facts, pass);
         int is_all = !strcmp(proxied_path(warnings->pool, pass), "/");
 
-        if (!files) {
+        if (!files || (rlx_conf_is(pass, "RewriteRule")
+                       && (!facts->rewrites
+                           || ap_cstr_casecmp(facts->rewrites->args, "on")))) {
             continue;
         }
         check_proxied(warnings, sv->sections, files, pass, is_all);
@@ -334,8 +378,8 @@ static void check_exempt(apr_array_header_t *warnings, const facts_t *facts,
             && is_within(files, argument_of(p, section->directive))) {
             rlx_warnings_add(warnings, exempt->file, exempt->line, apr_psprintf(
                 p, "RateLimitExempt in <%s> does not lift what <%s> around its "
-                "files sets (%s:%d)", exempt->name, section->name,
-                section->file, section->line),
+                "files sets (%s)", exempt->name, section->name,
+                rlx_where(p, section->file, section->line)),
                 "add \"ancestors\" to RateLimitExempt, or write "
                 "RateLimitExempt All");
             return;

@@ -6,6 +6,8 @@
 
 #include "report/conf.h"
 
+#include "report/where.h"
+
 #include "apr_hash.h"
 #include "apr_lib.h"
 #include "apr_strings.h"
@@ -180,7 +182,7 @@ static void take(void *baton, const ap_directive_t *d, server_rec *s)
                     ? rlx_conf_masked(p, d->args) : d->args;
     setting.server = rlx_server_of(s)->name;
     setting.section = section_around(p, d);
-    setting.declared_at = apr_psprintf(p, "%s:%d", d->filename, d->line_num);
+    setting.declared_at = rlx_where(p, d->filename, d->line_num);
     /* Two sections with one name are two places. */
     place = apr_psprintf(p, "%pp %pp %s", (void *)s, (void *)d->parent,
                          setting.directive);

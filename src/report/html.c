@@ -109,19 +109,56 @@ static void put_header(rlx_page_t *page)
     rlx_page_put(page, "</header>\n");
 }
 
+/** Not 0 if a storage that servers count in does not answer. */
+static int is_any_down(const rlx_page_t *page)
+{
+    const apr_array_header_t *storages = page->snapshot->storages;
+
+    for (int i = 0; i < storages->nelts; i++) {
+        const rlx_storage_view_t *view = &APR_ARRAY_IDX(storages, i,
+                                                        rlx_storage_view_t);
+
+        if (view->was_asked && !view->is_up && view->servers->nelts) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/** An rlx_page_rule_fn: is there a trial? */
+static void look_for_trial(void *baton, const rlx_tree_t *tree,
+                           const rlx_node_t *node,
+                           const rlx_limit_view_t *view)
+{
+    int *is_there = baton;
+    rlx_trial_t trial;
+
+    if (!*is_there) {
+        *is_there = rlx_figures_trial(view->rule, &trial);
+    }
+}
+
 static void put_nav(rlx_page_t *page)
 {
+    int has_trials = 0;
+
+    rlx_page_each_rule(page, look_for_trial, &has_trials);
     rlx_page_put(page, "<nav aria-label=\"Parts of this page\"><ul>");
     if (page->snapshot->warnings->nelts) {
         rlx_page_print(page, "<li><a class=\"warn\" href=\"#warnings\">"
                        "Warnings <b>%d</b></a></li>",
                        page->snapshot->warnings->nelts);
     }
-    rlx_page_put(page, "<li><a href=\"#requests\">Requests</a></li>"
-                 "<li><a href=\"#storage\">Storage</a></li>"
-                 "<li><a href=\"#keys\">Keys</a></li>"
-                 "<li><a href=\"#ask\">Ask</a></li>"
-                 "<li><a href=\"#limits\">Limits</a></li>"
+    rlx_page_put(page, "<li><a href=\"#requests\">Requests</a></li>");
+    rlx_page_put(page, is_any_down(page)
+                 ? "<li><a class=\"bad\" href=\"#storage\">Storage "
+                   "<b>does not answer</b></a></li>"
+                 : "<li><a href=\"#storage\">Storage</a></li>");
+    rlx_page_put(page, "<li><a href=\"#keys\">Keys</a></li>"
+                 "<li><a href=\"#ask\">Ask</a></li>");
+    rlx_page_put(page, has_trials
+                 ? "<li><a href=\"#trials\">Trials</a></li>" : "");
+    rlx_page_put(page, "<li><a href=\"#limits\">Limits</a></li>"
                  "<li><a href=\"#configuration\">Configuration</a></li>");
     rlx_page_put(page, page->snapshot->may_clear
                  ? "<li><a href=\"#clear\">Clear</a></li></ul></nav>\n"

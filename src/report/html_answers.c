@@ -113,6 +113,29 @@ static void put_path_limit(rlx_page_t *page, const rlx_path_limit_t *limit)
     rlx_page_put(page, "</td></tr>\n");
 }
 
+/** What comes of it, in one sentence. */
+static void put_path_sum(rlx_page_t *page, const rlx_path_view_t *view)
+{
+    int all = view->limits->nelts, n = 0;
+
+    for (int i = 0; i < all; i++) {
+        n += APR_ARRAY_IDX(view->limits, i, rlx_path_limit_t).holds;
+    }
+    rlx_page_put(page, "<p class=\"sum\"><b>");
+    if (n) {
+        rlx_page_print(page, "%d limit%s</b> for such a request", n,
+                       n == 1 ? " holds" : "s hold");
+    }
+    else {
+        rlx_page_put(page, "No limit holds</b> for such a request");
+    }
+    if (all > n) {
+        rlx_page_print(page, "; %d around it do%s not", all - n,
+                       all - n == 1 ? "es" : "");
+    }
+    rlx_page_put(page, ".</p>\n");
+}
+
 static void answer_path(rlx_page_t *page, const rlx_path_view_t *view)
 {
     rlx_page_put(page, "<section class=\"answer\" "
@@ -120,6 +143,7 @@ static void answer_path(rlx_page_t *page, const rlx_path_view_t *view)
                  "to <code>");
     rlx_page_text(page, view->path);
     rlx_page_put(page, "</code></h2>\n<div class=\"card\">\n");
+    put_path_sum(page, view);
     put_asked(page, view);
     put_path_sections(page, view);
     if (view->limits->nelts) {
@@ -151,8 +175,11 @@ static void put_scope(rlx_page_t *page, const rlx_key_view_t *view,
                       const rlx_key_counter_t *counter)
 {
     rlx_page_element(page, "span", "server", counter->server);
-    rlx_page_put(page, " ");
-    rlx_page_element(page, "code", "path", counter->scope);
+    /* Outside of sections it is the server that counts. */
+    if (strcmp(counter->scope, counter->server)) {
+        rlx_page_put(page, " ");
+        rlx_page_element(page, "code", "path", counter->scope);
+    }
     if (counter->method) {
         rlx_page_put(page, " ");
         rlx_page_element(page, "span", "strategy", counter->method);
@@ -198,14 +225,14 @@ static void put_counter(rlx_page_t *page, const rlx_key_view_t *view,
     rlx_page_duration(page, counter->reset_sec);
     rlx_page_put(page, "</td><td data-label=\"Now\">");
     if (counter->has_room) {
-        rlx_page_put(page, "<span class=\"badge good\">passes</span>");
+        rlx_page_put(page, "<span class=\"badge good\">has room</span>");
     }
     else if (counter->retry_sec < 0) {
-        rlx_page_put(page, "<span class=\"badge bad\">refused for good"
+        rlx_page_put(page, "<span class=\"badge bad\">never has room"
                      "</span>");
     }
     else {
-        rlx_page_put(page, "<span class=\"badge bad\">refused for ");
+        rlx_page_put(page, "<span class=\"badge bad\">no room for ");
         rlx_page_duration(page, counter->retry_sec);
         rlx_page_put(page, "</span>");
     }
@@ -219,13 +246,43 @@ static void put_counter(rlx_page_t *page, const rlx_key_view_t *view,
     rlx_page_put(page, "</tr>\n");
 }
 
+/** How it stands, in one sentence. */
+static void put_key_sum(rlx_page_t *page, const rlx_key_view_t *view)
+{
+    int all = view->counters->nelts, n = 0;
+    apr_int64_t longest = 0;
+
+    for (int i = 0; i < all; i++) {
+        const rlx_key_counter_t *counter = &APR_ARRAY_IDX(
+            view->counters, i, rlx_key_counter_t);
+
+        n += !counter->has_room;
+        longest = counter->retry_sec > longest ? counter->retry_sec : longest;
+    }
+    if (!n) {
+        rlx_page_print(page, "<p class=\"sum\"><b>There is room</b> in all "
+                       "that it has used: %d counter%s.</p>\n", all,
+                       all == 1 ? "" : "s");
+        return;
+    }
+    rlx_page_print(page, "<p class=\"sum\"><b>No room</b> in %d of %d "
+                   "counter%s that it has used", n, all, all == 1 ? "" : "s");
+    if (longest) {
+        rlx_page_put(page, ", for ");
+        rlx_page_duration(page, longest);
+        rlx_page_put(page, n == 1 ? "" : " at most");
+    }
+    rlx_page_put(page, ".</p>\n");
+}
+
 static void put_counters(rlx_page_t *page, const rlx_key_view_t *view)
 {
     if (!view->counters->nelts) {
-        rlx_page_put(page, "<p class=\"none\">It has all of every limit left: "
-                     "no counter has anything to say.</p>\n");
+        rlx_page_put(page, "<p class=\"sum\"><b>It has all of every limit "
+                     "left</b>: no counter has anything to say.</p>\n");
         return;
     }
+    put_key_sum(page, view);
     rlx_page_put(page, "<table>\n<thead><tr><th scope=\"col\">Limit</th>"
                  "<th scope=\"col\">Of</th>"
                  "<th scope=\"col\" class=\"n\">Left</th>"

@@ -8,6 +8,9 @@
 
 #include "apr_strings.h"
 
+/** Warnings that are shown without unfolding. */
+#define WARNINGS_AT_ONCE 5
+
 static void put_warning(rlx_page_t *page, const rlx_warning_t *warning)
 {
     rlx_page_put(page, "<li><p>");
@@ -33,9 +36,15 @@ void rlx_page_warnings(rlx_page_t *page)
                    "warning%s</h2>\n<ul class=\"warnings\">\n", n,
                    n == 1 ? "" : "s");
     for (int i = 0; i < n; i++) {
+        if (i == WARNINGS_AT_ONCE) {
+            rlx_page_print(page, "</ul>\n<details class=\"defaults\" "
+                           "id=\"more-warnings\"><summary>%d more</summary>"
+                           "<ul class=\"warnings in\">\n", n - i);
+        }
         put_warning(page, &APR_ARRAY_IDX(warnings, i, rlx_warning_t));
     }
-    rlx_page_put(page, "</ul>\n</section>\n");
+    rlx_page_put(page, n > WARNINGS_AT_ONCE ? "</ul></details>\n</section>\n"
+                                            : "</ul>\n</section>\n");
 }
 
 /** Where a setting holds: nothing for the whole server. */

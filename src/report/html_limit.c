@@ -46,7 +46,7 @@ void rlx_page_limit(rlx_page_t *page, const rlx_limit_view_t *view)
         rlx_page_element(page, "span", "name", name_of(view));
     }
     rlx_page_put(page, " ");
-    rlx_page_element(page, "span", "strategy", view->strategy);
+    rlx_page_element(page, "span", "strategy word", view->strategy);
     if (methods) {
         rlx_page_put(page, " <span class=\"strategy\">for ");
         rlx_page_text(page, methods);

@@ -35,6 +35,40 @@ static void put_servers(rlx_page_t *page, const rlx_storage_view_t *view)
     rlx_page_put(page, "</p>\n");
 }
 
+/** What requests of a server get while its storage does not answer. */
+static const char *instead(const rlx_server_t *sv)
+{
+    if (sv->local) {
+        return sv->fallback
+               ? "are held to RateLimitFallback, counted in shm://fallback"
+               : "are counted in shm://fallback";
+    }
+    return sv->storage_failure == RLX_FAILURE_DENY
+           ? "get 503 where a limit holds" : "pass and are not counted";
+}
+
+/** The same of all servers that count in a storage. */
+static void put_meanwhile(rlx_page_t *page, const rlx_storage_view_t *view)
+{
+    const apr_array_header_t *trees = page->snapshot->trees;
+    const char *says = NULL;
+
+    for (int i = 0; i < trees->nelts; i++) {
+        const rlx_server_t *sv = APR_ARRAY_IDX(trees, i, rlx_tree_t *)->sv;
+
+        if (sv->store != view->store) {
+            continue;
+        }
+        if (says && strcmp(says, instead(sv))) {
+            says = "get what RateLimitStorageFailure of their server says";
+            break;
+        }
+        says = instead(sv);
+    }
+    rlx_page_print(page, "<p class=\"trouble\">Until it answers, requests "
+                   "%s.</p>\n", says ? says : "are not counted");
+}
+
 /** How full it is. */
 static void put_counters(rlx_page_t *page,
                          const rlx_storage_figures_t *figures)
@@ -89,8 +123,8 @@ static void put_health(rlx_page_t *page, const rlx_storage_view_t *view)
     const rlx_health_t *health = &view->health;
 
     if (view->was_asked && view->since) {
-        rlx_page_print(page, "<div><dt>%s for</dt><dd>", health->is_down
-                       ? "Has not answered" : "Answers");
+        rlx_page_print(page, "<div><dt>%s for</dt><dd>", view->is_up
+                       ? "Answers" : "Has not answered");
         rlx_page_duration(page, (page->snapshot->now - view->since)
                                 / APR_USEC_PER_SEC);
         rlx_page_put(page, "</dd></div>\n");
@@ -130,7 +164,9 @@ static void put_figures(rlx_page_t *page, const rlx_storage_view_t *view)
         rlx_page_number(page, figures->evictions);
         rlx_page_put(page, "</dd></div>\n");
     }
-    if (is_known && figures->state) {
+    /* That it does not answer is said above. */
+    if (is_known && figures->state
+        && strcmp(figures->state, "does not answer")) {
         rlx_page_put(page, "<div><dt>State</dt><dd>");
         rlx_page_text(page, figures->state);
         rlx_page_put(page, "</dd></div>\n");
@@ -148,6 +184,9 @@ static void put_storage(rlx_page_t *page, const rlx_storage_view_t *view)
     rlx_page_text(page, view->uri);
     rlx_page_put(page, "</code></p>\n");
     put_servers(page, view);
+    if (view->was_asked && !view->is_up && view->servers->nelts) {
+        put_meanwhile(page, view);
+    }
     put_figures(page, view);
     rlx_page_put(page, "</article>\n");
     apr_pool_clear(page->p);

@@ -6,6 +6,7 @@
  */
 
 #include "report/html_parts.h"
+#include "report/where.h"
 
 #include "apr_strings.h"
 
@@ -214,20 +215,27 @@ static void put_brief(rlx_page_t *page, const rlx_node_t *node,
     rlx_page_put(page, effective->nelts ? "</span>" : "no limit</span>");
 }
 
+/** Where limits do not refuse, whatever they say. */
+static void put_engine(rlx_page_t *page, const rlx_dir_t *dir)
+{
+    const char *engine = rlx_view_engine(dir);
+
+    if (strcmp(engine, "On")) {
+        rlx_page_print(page, " <span class=\"badge warn\">%s</span>",
+                       strcmp(engine, "Off") ? "dry run" : "engine off");
+    }
+}
+
 static void put_badges(rlx_page_t *page, const rlx_node_t *node)
 {
     const apr_array_header_t *rules = node->section->rules;
-    const char *engine = rlx_view_engine(node->dir);
     apr_uint64_t refused = 0;
     rlx_fates_t fates;
 
     if (node->section->exempt) {
         rlx_page_put(page, " <span class=\"badge\">exempt</span>");
     }
-    if (strcmp(engine, "On")) {
-        rlx_page_print(page, " <span class=\"badge warn\">%s</span>",
-                       strcmp(engine, "Off") ? "dry run" : "engine off");
-    }
+    put_engine(page, node->dir);
     for (int i = 0; rules && i < rules->nelts; i++) {
         rlx_figures_of(APR_ARRAY_IDX(rules, i, rlx_rule_t *), &fates);
         refused += fates.of[RLX_FATE_REFUSED];
@@ -254,8 +262,7 @@ static void put_facts(rlx_page_t *page, const rlx_node_t *node)
     const char *engine = rlx_view_engine(node->dir);
 
     rlx_page_put(page, "<dl class=\"facts\">\n<div><dt>Declared at</dt><dd>");
-    rlx_page_where(page, apr_psprintf(page->p, "%s:%d", section->file,
-                                      section->line));
+    rlx_page_where(page, rlx_where(page->p, section->file, section->line));
     rlx_page_put(page, "</dd></div>\n");
     put_fact(page, "Within", node->within);
     put_fact(page, "Endpoint",
@@ -282,6 +289,10 @@ static void put_nodes(rlx_page_t *page, const rlx_tree_t *tree, int tree_no,
         rlx_page_section(page, node->type, node->path);
         put_badges(page, node);
         put_brief(page, node, node->effective);
+        if (node->inner) {
+            rlx_page_print(page, " <span class=\"nested\">%d nested</span>",
+                           node->inner->nelts);
+        }
         rlx_page_put(page, "</summary><div class=\"in\">\n");
         put_facts(page, node);
         put_effective(page, node);
@@ -340,6 +351,7 @@ static void put_server(rlx_page_t *page, const rlx_tree_t *tree, int no,
                    "<summary><h3>", no, is_open ? " open=\"open\"" : "");
     put_server_name(page, tree);
     rlx_page_put(page, "</h3>");
+    put_engine(page, rlx_dir_of(sv->server->lookup_defaults));
     put_brief(page, NULL, tree->effective);
     rlx_page_print(page, " <span class=\"count\">%d section%s</span>"
                    "</summary><div class=\"in\">\n", n, n == 1 ? "" : "s");

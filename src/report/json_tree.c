@@ -5,6 +5,7 @@
  */
 
 #include "report/json_inside.h"
+#include "report/where.h"
 
 #include "apr_strings.h"
 
@@ -123,8 +124,8 @@ static void put_node(const writing_t *to, const rlx_node_t *node)
     rlx_json_text(json, "path", node->path);
     rlx_json_text(json, "name", section->name);
     rlx_json_text(json, "within", node->within);
-    rlx_json_text(json, "declared_at", apr_psprintf(p, "%s:%d", section->file,
-                                                    section->line));
+    rlx_json_text(json, "declared_at",
+                  rlx_where(p, section->file, section->line));
     rlx_json_text(json, "endpoint",
                   section->endpoint ? section->endpoint->text : NULL);
     rlx_json_text(json, "engine", rlx_view_engine(node->dir));

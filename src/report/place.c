@@ -9,6 +9,8 @@
 
 #include "report/place.h"
 
+#include "report/where.h"
+
 #include "apr_strings.h"
 
 #include "http/counter.h"
@@ -150,8 +152,8 @@ static void add_section(rlx_asking_t *asking, const rlx_section_t *section)
     rlx_path_section_t *at;
     const char *name = section->endpoint
                        ? rlx_value_of(asking->why->r, section->endpoint) : "";
-    const char *declared_at = apr_psprintf(asking->p, "%s:%d", section->file,
-                                           section->line);
+    const char *declared_at = rlx_where(asking->p, section->file,
+                                        section->line);
 
     for (int i = 0; i < sections->nelts; i++) {
         at = &APR_ARRAY_IDX(sections, i, rlx_path_section_t);

@@ -9,6 +9,8 @@
 
 #include "report/search.h"
 
+#include "report/where.h"
+
 #include "apr_strings.h"
 #include "http_protocol.h"
 
@@ -40,8 +42,9 @@ static void note_rule(rlx_search_t *search, const rlx_rule_t *rule,
     const char *limit = rule->dynamic ? rlx_dynamic_text(rule->dynamic)
                                       : rule->limit[0].text;
 
-    rlx_search_note(search, apr_psprintf(search->p, "%s (%s:%d): %s", limit,
-                                         rule->file, rule->line, what));
+    rlx_search_note(search, apr_psprintf(search->p, "%s (%s): %s", limit,
+                                         rlx_where(search->p, rule->file,
+                                                   rule->line), what));
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "http/htaccess.h"
 #include "http/seen.h"
 #include "report/visit.h"
+#include "report/where.h"
 
 /** A file in the making. */
 typedef struct making_t {
@@ -48,8 +49,7 @@ static void add_section(making_t *making, const rlx_section_t *section)
 
     at->section = section;
     split_name(making, section, at);
-    at->declared_at = apr_psprintf(making->p, "%s:%d", section->file,
-                                   section->line);
+    at->declared_at = rlx_where(making->p, section->file, section->line);
     at->exempt = rlx_view_exempt(making->p, section->exempt);
     at->limits = apr_array_make(making->p, 2, sizeof(rlx_limit_view_t));
     for (int i = 0; i < section->rules->nelts; i++) {

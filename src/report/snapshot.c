@@ -71,7 +71,9 @@ static void ask(rlx_snapshot_t *snapshot, rlx_storage_view_t *view)
     if (store->health && *store->health) {
         view->has_health = 1;
         rlx_health_read(*store->health, &view->health);
-        view->since = view->health.changed_at;
+        /* Nothing is known of the time if it has only been found out. */
+        view->since = view->health.is_down == !view->is_up
+                      ? view->health.changed_at : 0;
     }
 }
 

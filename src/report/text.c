@@ -11,6 +11,7 @@
 
 #include "report/text_figures.h"
 #include "report/text_storage.h"
+#include "report/where.h"
 
 /** Begin a line. */
 static void indent(rlx_out_t *out, int depth)
@@ -124,8 +125,8 @@ static void render_node(rlx_out_t *out, int depth,
     rlx_out_put(out, node->type);
     rlx_out_put(out, " ");
     rlx_out_text(out, node->path);
-    rlx_out_text(out, apr_psprintf(p, "  (%s:%d)", section->file,
-                                   section->line));
+    rlx_out_text(out, apr_psprintf(p, "  (%s)", rlx_where(
+        p, section->file, section->line)));
     rlx_out_put(out, "\n");
     if (node->within) {
         line(out, depth + 1, "within", node->within);

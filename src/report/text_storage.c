@@ -27,7 +27,7 @@ static const char *ms(apr_pool_t *p, apr_uint64_t usec)
 static void render_health(rlx_out_t *out, const rlx_storage_view_t *view)
 {
     rlx_out_put(out, view->is_up ? "    answers" : "    does not answer");
-    if (view->since && view->health.is_down == !view->is_up) {
+    if (view->since) {
         rlx_out_put(out, " since ");
         rlx_out_time(out, view->since);
     }

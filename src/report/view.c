@@ -6,6 +6,8 @@
 
 #include "report/view.h"
 
+#include "report/where.h"
+
 #include "http_protocol.h"
 #include "apr_strings.h"
 
@@ -171,8 +173,7 @@ static void look(apr_pool_t *p, const rlx_rule_t *rule,
     view->count = rule->limit[0].count;
     view->window_sec = rule->limit[0].window_usec / APR_USEC_PER_SEC;
     view->strategy = rlx_strategies[strategy]->name;
-    view->declared_at = rule->file[0] ? apr_psprintf(p, "%s:%d", rule->file,
-                                                     rule->line)
+    view->declared_at = rule->file[0] ? rlx_where(p, rule->file, rule->line)
                                       : "another module";
     view->options = apr_array_make(p, 4, sizeof(rlx_option_view_t));
     add_counting(p, options, view);

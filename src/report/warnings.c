@@ -10,11 +10,12 @@
 #include "apr_strings.h"
 
 #include "report/conf.h"
+#include "report/where.h"
 
 void rlx_warnings_add(apr_array_header_t *warnings, const char *file, int line,
                       const char *text, const char *mend)
 {
-    const char *where = apr_psprintf(warnings->pool, "%s:%d", file, line);
+    const char *where = rlx_where(warnings->pool, file, line);
     rlx_warning_t *warning;
 
     for (int i = 0; i < warnings->nelts; i++) {
@@ -102,10 +103,11 @@ static int check_order(apr_array_header_t *warnings, const rlx_tree_t *tree,
         if (later && is_plain(later, "Location")
             && is_longer(node->path, later->path)) {
             warn_of(warnings, node->section, apr_psprintf(
-                p, "<Location \"%s\"> stands before <Location \"%s\"> (%s:%d), "
+                p, "<Location \"%s\"> stands before <Location \"%s\"> (%s), "
                 "and httpd merges them in that order: for %s the later and "
                 "shorter one has the last word", node->path, later->path,
-                later->section->file, later->section->line, node->path),
+                rlx_where(p, later->section->file, later->section->line),
+                node->path),
                 mend_order(p, node, later));
             return 1;
         }
@@ -150,9 +152,10 @@ static void check_exempt(apr_array_header_t *warnings, const rlx_node_t *node)
         if (holding->declared_in) {
             warn_of(warnings, node->section, apr_psprintf(
                 warnings->pool, "RateLimitExempt in <%s \"%s\"> does not lift "
-                "what <%s> around it sets (%s, %s:%d)", node->type, node->path,
+                "what <%s> around it sets (%s, %s)", node->type, node->path,
                 holding->declared_in->name, holding->rule->limit[0].text,
-                holding->rule->file, holding->rule->line),
+                rlx_where(warnings->pool, holding->rule->file,
+                          holding->rule->line)),
                 "add \"ancestors\" to RateLimitExempt, or write "
                 "RateLimitExempt All");
             return;
@@ -341,6 +344,7 @@ apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
                                       const apr_array_header_t *trees)
 {
     apr_array_header_t *warnings = apr_array_make(p, 4, sizeof(rlx_warning_t));
+    rlx_never_t *never = rlx_never_make(warnings, main_server);
     apr_pool_t *ptemp;
 
     apr_pool_create(&ptemp, p);
@@ -349,16 +353,20 @@ apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
         const rlx_server_t *sv = rlx_server_of(s);
 
         check_server(warnings, sv);
+        rlx_never_look_server(never, sv);
         /* One without sections of its own has those of the main server. */
         if (sv->sections) {
             const rlx_tree_t *tree = tree_of(trees, sv);
 
-            check_tree(warnings, tree ? tree
-                                 : rlx_tree_make(ptemp, main_server, s));
+            tree = tree ? tree : rlx_tree_make(ptemp, main_server, s);
+            check_tree(warnings, tree);
+            rlx_never_look(never, tree);
             apr_pool_clear(ptemp);
         }
     }
     apr_pool_destroy(ptemp);
+    rlx_never_end(never);
+    rlx_warnings_gaps(warnings, main_server);
     rlx_warnings_around(warnings, main_server);
     return warnings;
 }

@@ -36,6 +36,40 @@ apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
 void rlx_warnings_add(apr_array_header_t *warnings, const char *file, int line,
                       const char *text, const char *mend);
 
+/** What never holds or never refuses, looked for server by server: never.c. */
+typedef struct rlx_never_t rlx_never_t;
+
+/** Begin. @return from the pool of the warnings */
+rlx_never_t *rlx_never_make(apr_array_header_t *warnings,
+                            server_rec *main_server);
+
+/** Look at what a server has outside of sections. */
+void rlx_never_look_server(rlx_never_t *never, const rlx_server_t *sv);
+
+/** Look at its tree, which may be gone afterwards. */
+void rlx_never_look(rlx_never_t *never, const rlx_tree_t *tree);
+
+/** Warn of what holds in no server. */
+void rlx_never_end(rlx_never_t *never);
+
+/**
+ * Limits of one list that stand in each other's way; see beside.c.
+ * @param section that holds them; NULL: server level
+ * @param dir     what is in force there; may be NULL
+ * @param rules   NULL: none
+ * @param is_atomic 0: they may be charged for what others refuse
+ */
+void rlx_warnings_beside(apr_array_header_t *warnings, const rlx_server_t *sv,
+                         const rlx_section_t *section, const rlx_dir_t *dir,
+                         const apr_array_header_t *rules, int is_atomic);
+
+/** Limits of one name that hold for the same requests, rlx_effect_t. */
+void rlx_warnings_names(apr_array_header_t *warnings,
+                        const apr_array_header_t *effective);
+
+/** What lets clients past limits, or at the handler; see gaps.c. */
+void rlx_warnings_gaps(apr_array_header_t *warnings, server_rec *main_server);
+
 /** Those that come of other modules' directives; see around.c. */
 void rlx_warnings_around(apr_array_header_t *warnings,
                          server_rec *main_server);

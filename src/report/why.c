@@ -8,6 +8,8 @@
 
 #include "report/why.h"
 
+#include "report/where.h"
+
 #include "apr_strings.h"
 #include "http_main.h"
 
@@ -29,7 +31,8 @@ typedef struct walk_t {
 static const char *at(const walk_t *walk, const rlx_section_t *section,
                       const char *file, int line)
 {
-    return apr_psprintf(walk->why->p, "%s (%s:%d)", section->name, file, line);
+    return apr_psprintf(walk->why->p, "%s (%s)", section->name,
+                        rlx_where(walk->why->p, file, line));
 }
 
 /** "RateLimitExempt ancestors of Location /a (file:line)". */
@@ -208,8 +211,9 @@ static void tell_replaced(const walk_t *walk, const apr_array_header_t *mine,
                                   walk->why->plan.endpoint, NULL };
 
         walk->tell(walk->baton, &holding, apr_psprintf(
-            walk->why->p, "replaced: %s has its own (%s:%d)",
-            walk->why->sv->name, own->file, own->line));
+            walk->why->p, "replaced: %s has its own (%s)",
+            walk->why->sv->name,
+            rlx_where(walk->why->p, own->file, own->line)));
     }
 }
 
@@ -274,8 +278,9 @@ static const char *origin(const rlx_why_t *why, const rlx_holding_t *holding,
         return "default";
     case RLX_RULE_META:
         return holding->rule->of
-               ? apr_psprintf(why->p, "meta of the limit at %s:%d",
-                              holding->rule->file, holding->rule->line)
+               ? apr_psprintf(why->p, "meta of the limit at %s",
+                              rlx_where(why->p, holding->rule->file,
+                                        holding->rule->line))
                : "meta";
     default:
         break;
