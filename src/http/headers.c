@@ -43,22 +43,63 @@ static void set_field(request_rec *r, const char *name, const char *value)
     apr_table_setn(r->headers_out, name, value);
 }
 
+/** Not 0 if a field's name in a table begins with this letter. */
+static int has_initial(const apr_table_t *table, char letter)
+{
+    const apr_array_header_t *fields = apr_table_elts(table);
+    const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
+    const apr_table_entry_t *end = field + fields->nelts;
+
+    while (field < end && (field->key[0] ^ letter) & ~0x20) {
+        field++;
+    }
+    return field < end;
+}
+
+/** Set three fields that begin with the same letters. APR compares each with
+ *  all that do before it sets it; where nobody else has any, that is spared. */
+static void set_alike(request_rec *r, const char *const *names,
+                      const char *const *values)
+{
+    int is_first = apr_is_empty_table(r->err_headers_out)
+                   && !has_initial(r->headers_out, names[0][0]);
+
+    for (int i = 0; i < 3; i++) {
+        if (is_first) {
+            apr_table_addn(r->headers_out, names[i], values[i]);
+        }
+        else {
+            set_field(r, names[i], values[i]);
+        }
+    }
+}
+
 /** X-RateLimit-*: one limit speaks for all. */
 static void x_ratelimit(request_rec *r, const rlx_request_t *request)
 {
+    static const char *const usual[] = {
+        "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
+    };
     const rlx_decision_t *decision = rlx_request_spokesman(request);
     const rlx_manner_t *manner = rlx_manner_of(request->decided_in);
+    char *room = apr_palloc(r->pool, 2 * RLX_DIGITS_ROOM);
+    const char *values[] = {
+        decision->rule->count_text,
+        rlx_digits_in(room, decision->verdict.remaining),
+        rlx_digits_in(room + RLX_DIGITS_ROOM,
+                      (apr_uint64_t)rlx_seconds_up(
+                          decision->verdict.reset_at))
+    };
 
-    set_field(r, rlx_manner_field(manner, RLX_FIELD_LIMIT,
-                                  "X-RateLimit-Limit"),
-              rlx_digits(r->pool, decision->limit->count));
-    set_field(r, rlx_manner_field(manner, RLX_FIELD_REMAINING,
-                                  "X-RateLimit-Remaining"),
-              rlx_digits(r->pool, decision->verdict.remaining));
-    set_field(r, rlx_manner_field(manner, RLX_FIELD_RESET,
-                                  "X-RateLimit-Reset"),
-              rlx_digits(r->pool, (apr_uint64_t)rlx_seconds_up(
-                                      decision->verdict.reset_at)));
+    if (!manner) {
+        set_alike(r, usual, values);
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        set_field(r, rlx_manner_field(manner, (rlx_field_e)(RLX_FIELD_LIMIT
+                                                            + i), usual[i]),
+                  values[i]);
+    }
 }
 
 /** RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10:
