@@ -406,41 +406,31 @@ static uint32_t first_favourite(const habit_t *habit)
     return (uint32_t)(spread * UINT64_C(0xbf58476d1ce4e5b9) >> 33) + 1;
 }
 
-/* Take a descriptor if it is free. `status`: as it was found goes there, or as
- * it is if it was taken. */
-static inline int try_take(const rlx_mcas_t *mcas, uint64_t index,
-                           step_t *step, uint64_t *status)
+/* Take a descriptor if it is free. Its status then is FILLING. */
+static inline int try_take(descriptor_t *d)
 {
-    descriptor_t *d = descriptor(mcas, index);
-    uint64_t taken;
+    uint64_t status = rlx_half_load(&d->status);
 
-    *status = rlx_half_load(&d->status);
-    taken = with_phase(*status, FILLING) | own_pid() << PID_SHIFT;
-    if (phase_of(*status) != FREE || !half_cas(&d->status, status, taken)) {
-        return 0;
-    }
-    step->d = d;
-    step->index = index;
-    step->seq = seq_of(taken);
-    *status = taken;
-    return 1;
+    return phase_of(status) == FREE
+           && half_cas(&d->status, &status, with_phase(status, FILLING)
+                                                | own_pid() << PID_SHIFT);
 }
 
 /* A descriptor is another's. Look now and then whether that one still lives. */
-static void pass_by(const rlx_mcas_t *mcas, uint64_t index, uint64_t status,
-                    habit_t *habit)
+static void pass_by(const rlx_mcas_t *mcas, uint64_t index, habit_t *habit)
 {
+    uint64_t status = rlx_half_load(&descriptor(mcas, index)->status);
+
     if (++habit->passes % PASSES_PER_RECLAIM == 0 && phase_of(status) != FREE
         && is_dead((status >> PID_SHIFT) & PID_MASK)) {
         reclaim(mcas, index, status);
     }
 }
 
-/* Get one of the `all` descriptors from `first` on. */
+/* Take one of the `all` descriptors from `first` on. Returns its index. */
 APART uint64_t take_any(const rlx_mcas_t *mcas, uint64_t first, uint64_t all,
-                        habit_t *habit, step_t *step)
+                        habit_t *habit)
 {
-    uint64_t status;
     uint64_t i;
     int tries;
 
@@ -451,11 +441,11 @@ APART uint64_t take_any(const rlx_mcas_t *mcas, uint64_t first, uint64_t all,
         uint64_t index = (habit->favourite - 1) % all;
 
         for (i = 0; i < all; ++i) {
-            if (try_take(mcas, first + index, step, &status)) {
+            if (try_take(descriptor(mcas, first + index))) {
                 habit->favourite = (uint32_t)(index + 1);
-                return status;
+                return first + index;
             }
-            pass_by(mcas, first + index, status, habit);
+            pass_by(mcas, first + index, habit);
             index = index + 1 < all ? index + 1 : 0;
         }
         rlx_mcas_reclaim(mcas);
@@ -463,23 +453,21 @@ APART uint64_t take_any(const rlx_mcas_t *mcas, uint64_t first, uint64_t all,
     }
 }
 
-/* Get a descriptor with room for n changes: the one that this thread had last,
- * if it is free, as it mostly is. Returns its status. */
-static inline uint64_t take(const rlx_mcas_t *mcas, int n, step_t *step)
+/* Take a descriptor with room for n changes: the one that this thread had
+ * last, if it is free, as it mostly is. Returns its index. */
+static inline uint64_t take(const rlx_mcas_t *mcas, int n)
 {
     uint64_t first = n <= RLX_MCAS_SMALL_MAX ? 0 : mcas->smalls;
     uint64_t all = (uint64_t)mcas->smalls + mcas->larges - first;
     habit_t *habit = &habit_of_thread;
-    uint64_t status;
+    uint64_t index;
 
     /* Where it lies takes a call to find out, which compilers take for so
      * cheap that they do it again. */
     __asm__("" : "+r"(habit));
-    if (habit->favourite - UINT64_C(1) < all
-        && try_take(mcas, first + habit->favourite - 1, step, &status)) {
-        return status;
-    }
-    return take_any(mcas, first, all, habit, step);
+    index = habit->favourite - UINT64_C(1);
+    return index < all && try_take(descriptor(mcas, first + index))
+               ? first + index : take_any(mcas, first, all, habit);
 }
 
 /* Move changes[i] down to its place among those `gap` apart before it. Not 0
@@ -572,7 +560,10 @@ static int run(const rlx_mcas_t *mcas, const rlx_mcas_change_t *changes, int n,
     uint64_t status;
     step_t step;
 
-    status = take(mcas, n, &step);
+    step.index = take(mcas, n);
+    step.d = descriptor(mcas, step.index);
+    status = rlx_half_load(&step.d->status);
+    step.seq = seq_of(status);
     fill(step, changes, n);
     status = with_phase(status, UNDECIDED);
     half_store(&step.d->status, status);
