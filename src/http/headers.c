@@ -102,28 +102,78 @@ static void x_ratelimit(request_rec *r, const rlx_request_t *request)
     }
 }
 
+/** Room for an item of a list, but for its name. */
+#define ITEM_ROOM (sizeof(", \"\";q=;w=") + 2 * RLX_DIGITS_ROOM)
+
+/** Write a parameter of an item.
+ *  @return its end */
+static char *put_parameter(char *out, char name, apr_uint64_t value)
+{
+    char room[RLX_DIGITS_ROOM];
+    const char *digits = rlx_digits_in(room, value);
+    apr_size_t len = (apr_size_t)(room + RLX_DIGITS_ROOM - 1 - digits);
+
+    *out++ = ';';
+    *out++ = name;
+    *out++ = '=';
+    memcpy(out, digits, len);
+    return out + len;
+}
+
+/** Write what an item begins with, and what parts it from the one before.
+ *  @return its end */
+static char *put_name(char *out, int is_first, const char *name,
+                      apr_size_t len)
+{
+    if (!is_first) {
+        *out++ = ',';
+        *out++ = ' ';
+    }
+    *out++ = '"';
+    memcpy(out, name, len);
+    out[len] = '"';
+    return out + len + 1;
+}
+
+/** Room for the items of all decisions. */
+static apr_size_t room_of_items(const rlx_request_t *request)
+{
+    apr_size_t room = 1;
+
+    for (int i = 0; i < request->n; i++) {
+        room += strlen(rlx_policy_name(&request->decisions[i])) + ITEM_ROOM;
+    }
+    return room;
+}
+
 /** RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10:
  *  lists of structured strings with parameters. Names hold no character that
- *  needs escaping there: the configuration sees to that. */
+ *  needs escaping there: the configuration sees to that. By hand: with
+ *  apr_psprintf() it would be 4,000 instructions for each limit. */
 static void ietf(request_rec *r, const rlx_request_t *request)
 {
-    const char *policies = NULL, *states = NULL;
+    apr_size_t room = room_of_items(request);
+    char *policies = apr_palloc(r->pool, 2 * room);
+    char *states = policies + room;
+    char *policy = policies, *state = states;
 
     for (int i = 0; i < request->n; i++) {
         const rlx_decision_t *decision = &request->decisions[i];
         const char *name = rlx_policy_name(decision);
+        apr_size_t len = strlen(name);
         rlx_usec_t left = decision->verdict.reset_at - request->now_usec;
 
-        policies = apr_psprintf(r->pool, "%s%s\"%s\";q=%u;w=%"
-                                APR_INT64_T_FMT, policies ? policies : "",
-                                policies ? ", " : "", name,
-                                decision->limit->count,
-                                rlx_seconds_up(decision->limit->window_usec));
-        states = apr_psprintf(r->pool, "%s%s\"%s\";r=%u;t=%" APR_INT64_T_FMT,
-                              states ? states : "", states ? ", " : "", name,
-                              decision->verdict.remaining,
-                              rlx_seconds_up(left > 0 ? left : 0));
+        policy = put_name(policy, i == 0, name, len);
+        policy = put_parameter(policy, 'q', decision->limit->count);
+        policy = put_parameter(policy, 'w',
+                               (apr_uint64_t)rlx_seconds_up(
+                                   decision->limit->window_usec));
+        state = put_name(state, i == 0, name, len);
+        state = put_parameter(state, 'r', decision->verdict.remaining);
+        state = put_parameter(state, 't', (apr_uint64_t)rlx_seconds_up(
+                                              left > 0 ? left : 0));
     }
+    *policy = *state = '\0';
     set_field(r, "RateLimit-Policy", policies);
     set_field(r, "RateLimit", states);
 }
