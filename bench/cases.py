@@ -89,6 +89,11 @@ CASES = [
               'RateLimitHeaders On\n'
          + _in_location(f'RateLimit "{MANY} per hour" override_defaults=off'),
          goal=(.97, .8, 3000)),
+    Case('ietf', 'the same, RateLimitHeaders ietf', base='location',
+         load=False,
+         conf=ONE + f'RateLimitApplication "{MANY} per minute"\n'
+              'RateLimitHeaders ietf\n'
+         + _in_location(f'RateLimit "{MANY} per hour" override_defaults=off')),
     Case('refused', 'everything refused (429 with its body)', base='none',
          conf='RateLimitDefault "1 per day"\n', goal=(1.85, None, None),
          status=429),

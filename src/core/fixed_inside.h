@@ -4,7 +4,7 @@
  * @file  fixed_inside.h
  * @brief The arithmetic of fixed windows, inline: most limits are counted by
  *        them, and the table's usual way does it in place. Only fixed_window.c
- *        and table_quick.c include this; see strategy.h for what it means.
+ *        and the quick ways include this; see strategy.h for what it means.
  */
 
 #ifndef RLX_CORE_FIXED_INSIDE_H

@@ -154,6 +154,10 @@ typedef struct step_t {
     uint64_t seq;
 } step_t;
 
+/* What is seldom done is kept apart, so that what is done always has the
+ * processor's registers to itself. */
+#define APART static __attribute__((noinline))
+
 static void help(const rlx_mcas_t *mcas, step_t step);
 
 static inline step_t step_of(const rlx_mcas_t *mcas, rlx_word_t ref)
@@ -194,7 +198,7 @@ static inline int entry_read(step_t step, uint64_t i,
 
 /* Replace one old value by a reference, whatever stands there. 0 if the word
  * is another by now. */
-static int install_anyhow(const rlx_mcas_t *mcas, step_t step,
+APART int install_anyhow(const rlx_mcas_t *mcas, step_t step,
                           const rlx_mcas_change_t *change)
 {
     rlx_word_t *word = word_at(mcas, change->at);
@@ -248,7 +252,7 @@ static void decide(const rlx_mcas_t *mcas, step_t step, uint64_t status,
 /* Phase 3 for one word. After a failure also a word that still is the old
  * one gets a new generation: else a helper that fell asleep in phase 1 might
  * put its reference there when the descriptor serves another step. */
-static void settle_anyhow(const rlx_mcas_t *mcas, step_t step,
+APART void settle_anyhow(const rlx_mcas_t *mcas, step_t step,
                           const rlx_mcas_change_t *change, int succeeded)
 {
     rlx_word_t *word = word_at(mcas, change->at);
@@ -382,8 +386,9 @@ void rlx_mcas_backoff(int tries)
     }
 }
 
-/* Where this thread looks for a descriptor first: where it found the last
- * one, whose cache lines it has. And how many it has passed by. */
+/* Where this thread looks for a descriptor first, and 1: where it found the
+ * last one, whose cache lines it has; 0: it has had none. And how many it has
+ * passed by. */
 typedef struct habit_t {
     uint32_t favourite;
     uint32_t passes;
@@ -398,52 +403,49 @@ static uint32_t first_favourite(const habit_t *habit)
                       + own_pid() * UINT64_C(0x9e3779b97f4a7c15);
 
     spread ^= spread >> 29;
-    return (uint32_t)(spread * UINT64_C(0xbf58476d1ce4e5b9) >> 33) | 1;
+    return (uint32_t)(spread * UINT64_C(0xbf58476d1ce4e5b9) >> 33) + 1;
 }
 
-static int try_take(const rlx_mcas_t *mcas, uint64_t index, habit_t *habit,
-                    step_t *step)
+/* Take a descriptor if it is free. Its status then is FILLING. */
+static inline int try_take(descriptor_t *d)
 {
-    descriptor_t *d = descriptor(mcas, index);
     uint64_t status = rlx_half_load(&d->status);
-    uint64_t taken = with_phase(status, FILLING) | own_pid() << PID_SHIFT;
 
-    if (phase_of(status) == FREE && half_cas(&d->status, &status, taken)) {
-        step->d = d;
-        step->index = index;
-        step->seq = seq_of(taken);
-        return 1;
-    }
+    return phase_of(status) == FREE
+           && half_cas(&d->status, &status, with_phase(status, FILLING)
+                                                | own_pid() << PID_SHIFT);
+}
+
+/* A descriptor is another's. Look now and then whether that one still lives. */
+static void pass_by(const rlx_mcas_t *mcas, uint64_t index, habit_t *habit)
+{
+    uint64_t status = rlx_half_load(&descriptor(mcas, index)->status);
+
     if (++habit->passes % PASSES_PER_RECLAIM == 0 && phase_of(status) != FREE
         && is_dead((status >> PID_SHIFT) & PID_MASK)) {
         reclaim(mcas, index, status);
     }
-    return 0;
 }
 
-/* Get a descriptor with room for n changes. */
-static void take(const rlx_mcas_t *mcas, int n, step_t *step)
+/* Take one of the `all` descriptors from `first` on. Returns its index. */
+APART uint64_t take_any(const rlx_mcas_t *mcas, uint64_t first, uint64_t all,
+                        habit_t *habit)
 {
-    uint64_t first = n <= RLX_MCAS_SMALL_MAX ? 0 : mcas->smalls;
-    uint64_t all = (uint64_t)mcas->smalls + mcas->larges - first;
-    habit_t *habit = &habit_of_thread;
     uint64_t i;
     int tries;
 
-    /* Where it lies takes a call to find out, which compilers take for so
-     * cheap that they do it again. */
-    __asm__("" : "+r"(habit));
     if (habit->favourite == 0) {
         habit->favourite = first_favourite(habit);
     }
     for (tries = 0;; ++tries) {
-        uint64_t index = habit->favourite % all;
+        uint64_t index = (habit->favourite - 1) % all;
 
         for (i = 0; i < all; ++i) {
-            if (try_take(mcas, first + index, habit, step)) {
-                habit->favourite = (uint32_t)(index + all);
-                return;
+            if (try_take(descriptor(mcas, first + index))) {
+                habit->favourite = (uint32_t)(index + 1);
+                return first + index;
             }
+            pass_by(mcas, first + index, habit);
             index = index + 1 < all ? index + 1 : 0;
         }
         rlx_mcas_reclaim(mcas);
@@ -451,8 +453,26 @@ static void take(const rlx_mcas_t *mcas, int n, step_t *step)
     }
 }
 
-/* Move changes[i] down to its place among those `gap` apart before it. */
-static void sift(rlx_mcas_change_t *changes, int i, int gap)
+/* Take a descriptor with room for n changes: the one that this thread had
+ * last, if it is free, as it mostly is. Returns its index. */
+static inline uint64_t take(const rlx_mcas_t *mcas, int n)
+{
+    uint64_t first = n <= RLX_MCAS_SMALL_MAX ? 0 : mcas->smalls;
+    uint64_t all = (uint64_t)mcas->smalls + mcas->larges - first;
+    habit_t *habit = &habit_of_thread;
+    uint64_t index;
+
+    /* Where it lies takes a call to find out, which compilers take for so
+     * cheap that they do it again. */
+    __asm__("" : "+r"(habit));
+    index = habit->favourite - UINT64_C(1);
+    return index < all && try_take(descriptor(mcas, first + index))
+               ? first + index : take_any(mcas, first, all, habit);
+}
+
+/* Move changes[i] down to its place among those `gap` apart before it. Not 0
+ * if the one before it then is of the same word. */
+static inline int sift(rlx_mcas_change_t *changes, int i, int gap)
 {
     rlx_mcas_change_t change = changes[i];
 
@@ -460,35 +480,36 @@ static void sift(rlx_mcas_change_t *changes, int i, int gap)
         changes[i] = changes[i - gap];
     }
     changes[i] = change;
+    return i >= gap && changes[i - gap].at == change.at;
 }
 
-/* By address; shell sort: steps are a handful of words, mostly in order.
- * 0 if there is one twice. */
-static int sort(rlx_mcas_change_t *changes, int n)
+/* Many changes: shell sort but for its last round. */
+APART void sort_roughly(rlx_mcas_change_t *changes, int n)
 {
-    int doubles = 0;
     int gap;
     int i;
 
-    for (i = 1; i < n && changes[i - 1].at < changes[i].at; ++i) {
-    }
-    if (i == n) {
-        return 1;
-    }
     for (gap = n / 3; gap > 1; gap /= 3) {
         for (i = gap; i < n; ++i) {
             sift(changes, i, gap);
         }
     }
+}
+
+/* By address. 0 if there is one twice. */
+static inline int sort(rlx_mcas_change_t *changes, int n)
+{
+    int i;
+
+    if (n > RLX_MCAS_SMALL_MAX) {
+        sort_roughly(changes, n);
+    }
     for (i = 1; i < n; ++i) {
-        if (changes[i - 1].at > changes[i].at) {
-            sift(changes, i, 1);
+        if (changes[i - 1].at >= changes[i].at && sift(changes, i, 1)) {
+            return 0;
         }
     }
-    for (i = 1; i < n; ++i) {
-        doubles |= changes[i - 1].at == changes[i].at;
-    }
-    return !doubles;
+    return 1;
 }
 
 static void fill(step_t step, const rlx_mcas_change_t *changes, int n)
@@ -539,9 +560,12 @@ static int run(const rlx_mcas_t *mcas, const rlx_mcas_change_t *changes, int n,
     uint64_t status;
     step_t step;
 
-    take(mcas, n, &step);
+    step.index = take(mcas, n);
+    step.d = descriptor(mcas, step.index);
+    status = rlx_half_load(&step.d->status);
+    step.seq = seq_of(status);
     fill(step, changes, n);
-    status = with_phase(rlx_half_load(&step.d->status), UNDECIDED);
+    status = with_phase(status, UNDECIDED);
     half_store(&step.d->status, status);
     status = carry_out(mcas, step, status, changes, n);
     if (phase_of(status) == SUCCEEDED && tally != 0) {

@@ -3,7 +3,8 @@
 /*
  * Deciding, the general way: read everything, decide on what was read, gather
  * the changes in a plan, carry that out as one atomic step, and begin anew if
- * anything was not as it was read. table_quick.c does the usual cases.
+ * anything was not as it was read. table_plain.c and table_quick.c do the
+ * usual cases.
  */
 
 #include "core/moving_window.h"

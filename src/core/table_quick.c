@@ -5,36 +5,10 @@
  * table already, in sets A or B, none of them a moving window. Whatever is
  * not as usual is left to table_decide.c.
  *
- * The key of a slot is looked at before and after its state is read, so the
- * state is its own; and as the state changes whenever the key does, a
- * compare-and-swap of it that succeeds proves that the key is the same still.
- *
  * Fixed windows are worked out in place; what else there is, by its strategy.
  */
 
-#include "core/fixed_inside.h"
-#include "core/table.h"
-#include "core/table_inside.h"
-
-/* All of it in one piece, and with plain loads: where gcc 12 joins two fields
- * just written into one vector load, that load has to wait for both stores to
- * reach the cache (18 % of a decision). */
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-slp-vectorize")
-#endif
-
-/* More counters than this are not usual. */
-#define FEW_MAX 8
-
-/* A call. */
-typedef struct call_t {
-    const rlx_header_t *header;
-    rlx_slot_t *hot;
-    uint64_t sets;
-    rlx_usec_t now;
-    rlx_usec_t now_rel;
-} call_t;
+#include "core/quick_inside.h"
 
 /* A counter that was found. */
 typedef struct hit_t {
@@ -44,21 +18,6 @@ typedef struct hit_t {
     rlx_state_t next;
     int fits;
 } hit_t;
-
-static inline rlx_slot_t *hot_of(const rlx_header_t *header)
-{
-    return (rlx_slot_t *)(void *)((unsigned char *)(uintptr_t)header
-                                  + header->hot_at);
-}
-
-INLINE call_t begin(const rlx_table_t *table, rlx_usec_t now)
-{
-    const rlx_header_t *header = rlx_header(table);
-    call_t call = { header, hot_of(header), header->sets, now,
-                    rlx_time_in(header, now) };
-
-    return call;
-}
 
 static inline const rlx_strategy_t *strategy_of(const rlx_counter_t *counter)
 {
@@ -92,12 +51,6 @@ INLINE void look(const call_t *call, const rlx_counter_t *counter,
     }
     strategy_of(counter)->read(state, counter->limit, call->now_rel, &other);
     *reading = other;
-}
-
-/* Not 0 if a counter is charged where it has room. */
-INLINE int is_charging(const rlx_counter_t *counter)
-{
-    return counter->cost != 0 && !counter->only_test;
 }
 
 static inline int is_usual(const rlx_counter_t *counter)
@@ -173,16 +126,6 @@ APART rlx_slot_t *search(const rlx_header_t *header, rlx_id_t id)
  * The usual way
  */
 
-/* Not 0 if a slot has the key of a place. */
-INLINE int has_key(const rlx_slot_t *slot, const rlx_place_t *place,
-                   uint64_t *key_lo)
-{
-    *key_lo = rlx_half_load(&slot->key.lo);
-    return rlx_half_load(&slot->key.hi) == place->key.hi
-           && (*key_lo & ~RLX_WORD_GEN_MASK)
-                  == place->key.lo << RLX_WORD_LOW_SHIFT;
-}
-
 /* Find a counter's slot. 0 if that is unusual.
  * key_lo: the lower half of its key word as it was read goes there. */
 INLINE int find(const call_t *call, const rlx_counter_t *counter, hit_t *hit,
@@ -190,9 +133,7 @@ INLINE int find(const call_t *call, const rlx_counter_t *counter, hit_t *hit,
 {
     rlx_place_t place = rlx_place_of(counter->id);
 
-    hit->slot =
-        &call->hot[rlx_place_set(call->sets, &place, 0) * RLX_SET_SLOTS
-                   + rlx_place_first(&place)];
+    hit->slot = first_slot(call, counter->id);
     if (!has_key(hit->slot, &place, key_lo)) {
         hit->slot = search(call->header, counter->id);
         if (!hit->slot) {
@@ -314,20 +255,9 @@ APART int refuse_few(const rlx_table_t *table, const rlx_counter_t *counters,
 static inline void plan_charge(const call_t *call, const hit_t *hit,
                                rlx_mcas_change_t *change)
 {
-    change->at = (uint64_t)((const unsigned char *)&hit->slot->state
-                            - (const unsigned char *)call->header);
+    change->at = at_of(call, hit->slot);
     change->old = hit->state;
     change->next = rlx_word_next(hit->state, hit->next);
-}
-
-static inline int carry_out(const rlx_header_t *header,
-                            rlx_mcas_change_t *change, int changes)
-{
-    const rlx_mcas_t mcas = { (unsigned char *)(uintptr_t)header,
-                              header->mcas_at, header->smalls,
-                              header->larges };
-
-    return changes == 0 || rlx_mcas(&mcas, change, changes, 0);
 }
 
 /* A few counters of which all are charged, or none. Each is told at once as
@@ -365,28 +295,23 @@ INLINE int decide_few(const rlx_table_t *table, rlx_charge_e mode,
     return carry_out(call.header, change, changes);
 }
 
-APART void decide_more(const rlx_table_t *table, rlx_charge_e mode,
-                       const rlx_counter_t *counters, int n, rlx_usec_t now,
-                       rlx_verdict_t *verdicts)
+void rlx_quick_one(const rlx_table_t *table, rlx_charge_e mode,
+                   const rlx_counter_t *counter, int n, rlx_usec_t now,
+                   rlx_verdict_t *verdict)
 {
-    if (n > FEW_MAX
-        || !decide_few(table, mode, counters, n, now, verdicts)) {
-        rlx_batch_decide(table, mode, 0, counters, n, now, verdicts);
+    const call_t call = begin(table, now);
+
+    if (!decide_one(&call, counter, verdict)) {
+        rlx_batch_decide(table, mode, 0, counter, n, now, verdict);
     }
 }
 
-void rlx_table_decide(const rlx_table_t *table, rlx_charge_e mode,
-                      const rlx_counter_t *counters, int n, rlx_usec_t now,
-                      rlx_verdict_t *verdicts)
+void rlx_quick_few(const rlx_table_t *table, rlx_charge_e mode,
+                   const rlx_counter_t *counters, int n, rlx_usec_t now,
+                   rlx_verdict_t *verdicts)
 {
-    call_t call;
-
-    if (n != 1) {
-        decide_more(table, mode, counters, n, now, verdicts);
-        return;
-    }
-    call = begin(table, now);
-    if (!decide_one(&call, counters, verdicts)) {
+    if (n > FEW_MAX
+        || !decide_few(table, mode, counters, n, now, verdicts)) {
         rlx_batch_decide(table, mode, 0, counters, n, now, verdicts);
     }
 }

@@ -373,7 +373,7 @@ static void look_at_meta(request_rec *r, const rlx_dir_t *dir,
         || (sv->fallback && request->store != sv->store)) {
         return;
     }
-    rlx_resolve(r, sv, dir, request->method_number, &plan);
+    plan = *rlx_resolve(r, sv, dir, request->method_number, &plan);
     if (!(plan.exempt & RLX_EXEMPT_META)) {
         /* Those of single limits have nothing to do with this one. */
         plan.n = plan.has_meta = 0;

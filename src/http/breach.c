@@ -12,6 +12,7 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
+#include "mod_core.h"
 
 #include "http/counter.h"
 #include "http/fate.h"
@@ -123,13 +124,21 @@ static const char *body_path(const rlx_request_t *request)
     return !path && manner ? manner->on_breach : path;
 }
 
-/** The core takes it for an ErrorDocument. */
-static void choose_body(request_rec *r, const rlx_request_t *request)
+/** The core takes it for an ErrorDocument. Where a body of ours takes the place
+ *  of httpd's page, it is one without text: to write that page, only to be
+ *  dropped, is half of what a refusal takes. */
+static void choose_body(request_rec *r, rlx_request_t *request)
 {
     const char *path = body_path(request);
 
     if (path) {
         ap_custom_response(r, request->status, path);
+    }
+    else if (rlx_manner_body(rlx_manner_of(r)) != RLX_BODY_OFF
+             && !ap_response_code_string(r, ap_index_of_response(
+                                                request->status))) {
+        ap_custom_response(r, request->status, "");
+        request->has_no_page = 1;
     }
 }
 

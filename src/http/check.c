@@ -461,6 +461,7 @@ int rlx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     for (server_rec *s = main_server; status == OK && s; s = s->next) {
         status = check_server(rlx_server_of(s), ptemp);
         mark_empty(s);
+        rlx_dir_merge_ahead(pconf, rlx_server_of(s));
         rlx_resolve_prepare(pconf, rlx_server_of(s));
     }
     return status;

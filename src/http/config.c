@@ -145,6 +145,9 @@ void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
     if (outer->is_empty) {
         return add;
     }
+    if (inner->merged_into == outer) {
+        return inner->merged;
+    }
     dir = apr_palloc(p, sizeof(*dir));
     dir->chain = chain_join(p, outer->chain, inner->chain);
     dir->key = inner->key ? inner->key : outer->key;
@@ -163,7 +166,24 @@ void *rlx_dir_merge(apr_pool_t *p, void *base, void *add)
     dir->own = NULL;
     dir->has_early = outer->has_early | inner->has_early;
     dir->is_empty = 0;
+    dir->merged_into = NULL;
     return dir;
+}
+
+void rlx_dir_merge_ahead(apr_pool_t *pconf, const rlx_server_t *sv)
+{
+    rlx_dir_t *outer = ap_get_module_config(sv->server->lookup_defaults,
+                                            &ratelimit_ext_module);
+
+    for (int i = 0; outer && sv->sections && i < sv->sections->nelts; i++) {
+        rlx_dir_t *inner = APR_ARRAY_IDX(sv->sections, i,
+                                         rlx_section_t *)->settings;
+
+        if (!outer->is_empty && inner != outer) {
+            inner->merged = rlx_dir_merge(pconf, outer, inner);
+            inner->merged_into = outer;
+        }
+    }
 }
 
 const rlx_secret_t *rlx_secret(void)

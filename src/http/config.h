@@ -156,6 +156,8 @@ typedef struct rlx_rule_t {
     /** The limit under each strategy that it may be used with; where the
      *  directive says strategy=, only that element is meant. */
     rlx_limit_t limit[RLX_STRATEGIES];
+    /** The count of all of them in digits. */
+    char count_text[sizeof("4294967295")];
     /** The limit's part of a counter's id, likewise: made of canonical text
      *  (or the name and the window), strategy, and burst where it is not the
      *  count. Not of kind, section, methods or anything else. */
@@ -214,7 +216,7 @@ typedef struct rlx_section_t {
     const char *tree_name;
     rlx_id_t tree;
     /** What stands in this section alone, before any merging. */
-    const struct rlx_dir_t *settings;
+    struct rlx_dir_t *settings;
     /** The plan for requests that meet no other section; NULL before
      *  check_config and for .htaccess. See resolve.h. */
     const struct rlx_ready_t *ready;
@@ -263,6 +265,11 @@ typedef struct rlx_dir_t {
     /** Not 0: nothing is set, known since check_config. What is merged into
      *  it comes out as it is. */
     int is_empty;
+    /** What comes out where this is merged into `merged_into`, known since
+     *  check_config for a section within its server; NULL: that is not
+     *  known. */
+    const struct rlx_dir_t *merged_into;
+    struct rlx_dir_t *merged;
 } rlx_dir_t;
 
 /** Per-server configuration. */
@@ -327,6 +334,11 @@ void *rlx_server_create(apr_pool_t *p, server_rec *s);
 void *rlx_server_merge(apr_pool_t *p, void *base, void *add);
 void *rlx_dir_create(apr_pool_t *p, char *path);
 void *rlx_dir_merge(apr_pool_t *p, void *base, void *add);
+
+/** Work out beforehand what rlx_dir_merge() makes of a server's own
+ *  configuration and each of its sections that speaks of limits: httpd merges
+ *  them twice for each request. Once the configuration is complete. */
+void rlx_dir_merge_ahead(apr_pool_t *pconf, const rlx_server_t *sv);
 
 /** The directives. Ends with an entry of all NULL. */
 extern const command_rec rlx_directives[];

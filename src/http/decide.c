@@ -390,31 +390,39 @@ decide_unusual(request_rec *r, const rlx_dir_t *dir, rlx_request_t *request,
 
 /** Ask for counters that were foreseen. Verdicts land in the record, one alone
  *  at once.
+ *  @param has_room not 0 afterwards: all have room
  *  @return not 0 if the storage answers */
 static inline __attribute__((always_inline)) int
 ask_foreseen(request_rec *r, rlx_request_t *request, rlx_charge_e mode,
-             const rlx_counter_t *counters, int n)
+             const rlx_counter_t *counters, int n, int *has_room)
 {
     rlx_decision_t *decision = request->decisions;
     rlx_verdict_t verdicts[RLX_USUAL_MAX];
 
     if (n == 1) {
-        return ask(r, request, mode, counters, 1, &decision->verdict)
-               == APR_SUCCESS;
+        if (ask(r, request, mode, counters, 1, &decision->verdict)
+            != APR_SUCCESS) {
+            return 0;
+        }
+        *has_room = decision->verdict.has_room;
+        return 1;
     }
     if (ask(r, request, mode, counters, n, verdicts) != APR_SUCCESS) {
         return 0;
     }
+    *has_room = 1;
     for (int i = 0; i < n; i++, decision++) {
         decision->verdict = verdicts[i];
+        *has_room &= verdicts[i].has_room != 0;
     }
     return 1;
 }
 
 /** The same where all but the key was known beforehand: no limit has a lane,
- *  or is pending, and nothing was decided before. */
-static __attribute__((noinline)) int
-decide_usual(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+ *  or is pending, and nothing was decided before. Always inline, as most
+ *  requests that a limit holds for come here. */
+static inline __attribute__((always_inline)) int
+decide_foreseen(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
              rlx_request_t *request, const rlx_plan_t *plan)
 {
     rlx_counter_t counters[RLX_USUAL_MAX];
@@ -424,6 +432,7 @@ decide_usual(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     rlx_key_t own;
     const rlx_key_t *key = client ? &client->key : &own;
     int is_debug = APLOG_R_IS_LEVEL(r, APLOG_DEBUG);
+    int has_room;
 
     if (!client) {
         rlx_key_of(r, dir, plan->holdings[0].rule->options, &own);
@@ -436,25 +445,40 @@ decide_usual(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     }
     rlx_usual_fill(plan->usual, key, request, counters);
     if (!ask_foreseen(r, request, charge_mode(dir), counters,
-                      plan->usual->n)) {
+                      plan->usual->n, &has_room)) {
         request->n = 0;
         return UNDECIDED;
     }
     if (is_debug) {
         log_decisions(r, request, 0);
     }
-    breached = find_breach(request, 0);
+    breached = has_room ? NULL : find_breach(request, 0);
     rlx_fate_decided(r, dir, request, 0, breached != NULL);
     return breached ? rlx_breach_refuse(r, dir, request, breached) : DECLINED;
 }
 
-/** The one or the other. Inline: every request comes here. */
-static inline __attribute__((always_inline)) int
-decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
-       rlx_request_t *request, const rlx_plan_t *plan, rlx_phase_e phase)
+/** Not 0 if decide_foreseen() may decide. */
+static inline int is_foreseen(const rlx_server_t *sv, const rlx_dir_t *dir,
+                              const rlx_request_t *request,
+                              const rlx_plan_t *plan, rlx_phase_e phase)
 {
     return phase == RLX_PHASE_FIXUPS && !request->n
-           && rlx_usual_fits(plan, sv, dir)
+           && rlx_usual_fits(plan, sv, dir);
+}
+
+/** decide_foreseen() where that is rare. */
+static __attribute__((noinline)) int
+decide_usual(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+             rlx_request_t *request, const rlx_plan_t *plan)
+{
+    return decide_foreseen(r, sv, dir, request, plan);
+}
+
+/** The one or the other. */
+static int decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
+       rlx_request_t *request, const rlx_plan_t *plan, rlx_phase_e phase)
+{
+    return is_foreseen(sv, dir, request, plan, phase)
            ? decide_usual(r, sv, dir, request, plan)
            : decide_unusual(r, dir, request, plan, phase);
 }
@@ -494,13 +518,19 @@ decide_with_meta(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     return status;
 }
 
-/** Decide what holds, meta limits too. Inline: every request comes here.
+/** Not 0 if meta limits may hold beside a plan. */
+static inline int has_meta(const rlx_server_t *sv, const rlx_plan_t *plan)
+{
+    return (sv->meta || plan->has_meta) && !(plan->exempt & RLX_EXEMPT_META);
+}
+
+/** Decide what holds, meta limits too.
  *  @return DECLINED, the status of the refusal, or UNDECIDED */
-static inline __attribute__((always_inline)) int
+static __attribute__((noinline)) int
 decide_all(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
            rlx_request_t *request, const rlx_plan_t *plan, rlx_phase_e phase)
 {
-    if ((sv->meta || plan->has_meta) && !(plan->exempt & RLX_EXEMPT_META)) {
+    if (has_meta(sv, plan)) {
         return decide_with_meta(r, sv, dir, request, plan, phase);
     }
     return plan->n ? decide(r, sv, dir, request, plan, phase) : DECLINED;
@@ -509,26 +539,29 @@ decide_all(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
 /** The storage cannot answer: decide elsewhere, or not at all. */
 static __attribute__((noinline)) int
 decide_without(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
-               rlx_request_t *request, rlx_plan_t *plan, rlx_phase_e phase)
+               rlx_request_t *request, const rlx_plan_t *plan,
+               rlx_phase_e phase)
 {
     int status = UNDECIDED;
+    rlx_plan_t other = *plan;
 
     request->has_failed = request->is_unusual = 1;
     if (!sv->local || sv->fallback) {
         rlx_fate_failed(r, request, plan);
     }
-    if (rlx_failure_falls_back(r, request, plan)) {
+    if (rlx_failure_falls_back(r, request, &other)) {
         /* Other limits have no phase: the first time is as good as any. */
         phase = sv->fallback ? RLX_PHASE_ALL : phase;
-        rlx_request_get(r, plan->n);
-        status = decide_all(r, sv, dir, request, plan, phase);
+        rlx_request_get(r, other.n);
+        status = decide_all(r, sv, dir, request, &other, phase);
     }
-    return status == UNDECIDED ? rlx_failure_answer(r, dir, request, plan)
+    return status == UNDECIDED ? rlx_failure_answer(r, dir, request, &other)
                                : status;
 }
 
 int rlx_decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
-               rlx_request_t *request, rlx_plan_t *plan, rlx_phase_e phase)
+               rlx_request_t *request, const rlx_plan_t *plan,
+               rlx_phase_e phase)
 {
     int status;
 
@@ -536,7 +569,9 @@ int rlx_decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     if (plan->n || sv->meta) {
         rlx_request_read_clock(request);
     }
-    status = decide_all(r, sv, dir, request, plan, phase);
+    status = is_foreseen(sv, dir, request, plan, phase) && !has_meta(sv, plan)
+             ? decide_foreseen(r, sv, dir, request, plan)
+             : decide_all(r, sv, dir, request, plan, phase);
     return status == UNDECIDED
            ? decide_without(r, sv, dir, request, plan, phase) : status;
 }

@@ -27,10 +27,11 @@ typedef enum {
  * @param sv      the request's server
  * @param dir     its configuration; may be NULL
  * @param request its record, with room for the plan
- * @param plan    what holds; may be another afterwards (RateLimitFallback)
+ * @param plan    what holds
  * @return DECLINED, or the status of the refusal
  */
 int rlx_decide(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
-               rlx_request_t *request, rlx_plan_t *plan, rlx_phase_e phase);
+               rlx_request_t *request, const rlx_plan_t *plan,
+               rlx_phase_e phase);
 
 #endif /* RLX_HTTP_DECIDE_H */

@@ -20,10 +20,9 @@ static const char pairs[] =
 
 /* Two digits for each division, and by halves of a register as soon as the
  * number fits one: fields of a response are mostly numbers. */
-const char *rlx_digits(apr_pool_t *p, apr_uint64_t value)
+const char *rlx_digits_in(char *room, apr_uint64_t value)
 {
-    enum { ROOM = sizeof("18446744073709551615") };
-    char *digit = (char *)apr_palloc(p, ROOM) + ROOM - 1;
+    char *digit = room + RLX_DIGITS_ROOM - 1;
     apr_uint32_t rest;
 
     *digit = '\0';
@@ -43,6 +42,11 @@ const char *rlx_digits(apr_pool_t *p, apr_uint64_t value)
         *--digit = (char)('0' + rest);
     }
     return digit;
+}
+
+const char *rlx_digits(apr_pool_t *p, apr_uint64_t value)
+{
+    return rlx_digits_in(apr_palloc(p, RLX_DIGITS_ROOM), value);
 }
 
 static int is_control(unsigned char c)

@@ -11,7 +11,15 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
-/** A number in digits. By hand: apr_psprintf() takes some 500 instructions
+/** Room for any number in digits. */
+#define RLX_DIGITS_ROOM sizeof("18446744073709551615")
+
+/** A number in digits, NUL at their end, at the end of the room given.
+ *  @param room RLX_DIGITS_ROOM bytes
+ *  @return the first digit */
+const char *rlx_digits_in(char *room, apr_uint64_t value);
+
+/** The same in memory of its own. By hand: apr_psprintf() takes some 500 instructions
  *  for it, and there are several in every response.
  *  @param p for the result */
 const char *rlx_digits(apr_pool_t *p, apr_uint64_t value);

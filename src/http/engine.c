@@ -80,30 +80,35 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
 {
     rlx_request_t *request = rlx_request_find(r);
     int method = request ? request->method_number : rlx_method_of(r);
-    rlx_plan_t plan;
+    const rlx_plan_t *plan;
+    rlx_plan_t room;
     int status;
 
     if ((request && request->is_filtered)
         || (dir && dir->filters && is_filtered(r, dir->filters))) {
         return let_pass(r);
     }
-    rlx_resolve(r, sv, dir, method, &plan);
-    if (phase == RLX_PHASE_EARLY && !has_early(&plan) && !sv->has_early_meta) {
+    plan = rlx_resolve(r, sv, dir, method, &room);
+    if (phase == RLX_PHASE_EARLY && !has_early(plan) && !sv->has_early_meta) {
         return DECLINED;
     }
     if (!request) {
-        request = rlx_request_make(r, method, plan.n);
+        request = rlx_request_make(r, method, plan->n);
     }
     else {
-        request = rlx_request_get(r, plan.n);
+        request = rlx_request_get(r, plan->n);
         /* What is served for a refusal is never refused. */
-        if (request->refused_in && !rlx_htaccess_goes_on(r, request, &plan)) {
-            rlx_environment_set(r, request);
-            return DECLINED;
+        if (request->refused_in) {
+            room = *plan;
+            plan = &room;
+            if (!rlx_htaccess_goes_on(r, request, &room)) {
+                rlx_environment_set(r, request);
+                return DECLINED;
+            }
         }
     }
     begin(r, request, phase);
-    if (plan.exempt) {
+    if (plan->exempt) {
         request->is_exempt = 1;
     }
     /* Off at first; an error document that is silent leaves them as they
@@ -111,7 +116,7 @@ static int look(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
     if (dir && dir->headers != RLX_UNSET) {
         request->headers = dir->headers;
     }
-    status = rlx_decide(r, sv, dir, request, &plan, phase);
+    status = rlx_decide(r, sv, dir, request, plan, phase);
     rlx_fate_count(request);
     if (rlx_environment_is_read || status != DECLINED) {
         rlx_environment_set(r, request);

@@ -1,9 +1,10 @@
 /* Licensed under the Apache License, Version 2.0; see LICENSE. */
 
 /*
- * The body of a refusal. httpd makes its own error page as for any error
- * (so that ErrorDocument, keepalive and HEAD are what they always are), and
- * a filter puts a body of the right media type in the page's place.
+ * The body of a refusal. httpd answers as for any error (so that
+ * ErrorDocument, keepalive and HEAD are what they always are), with a page
+ * that has no text (breach.c), and a filter puts a body of the right media
+ * type in the page's place.
  */
 
 #include "http/refusal.h"
@@ -30,6 +31,19 @@
 #define PROBLEM_TITLE \
     "Request cannot be satisfied as assigned quota has been exceeded"
 
+/** A body, and how long it is. */
+typedef struct body_t {
+    const char *text;
+    apr_size_t len;
+} body_t;
+
+static body_t body_of(const char *text)
+{
+    body_t body = { text, strlen(text) };
+
+    return body;
+}
+
 /** What a refusal says: the message, which may repeat what the client sent, or
  *  the limit. */
 static const char *detail_of(request_rec *r, const rlx_request_t *request)
@@ -48,22 +62,25 @@ static const char *status_text(const request_rec *r)
                           : ap_get_status_line_ex(r->pool, r->status);
 }
 
-/** The names of all limits that refuse, as a JSON array but for its end. */
-static const char *violated(request_rec *r, const rlx_request_t *request)
+/** The names of all limits that refuse, as JSON strings with commas between.
+ *  @param detail what the refusal says, and the same as JSON: mostly that is
+ *                the name of the one limit that refuses */
+static const char *violated(request_rec *r, const rlx_request_t *request,
+                            const char *detail, const char *detail_json)
 {
-    const char *names = "[";
+    const char *names = NULL;
 
     for (int i = 0; i < request->n; i++) {
         const rlx_decision_t *decision = &request->decisions[i];
+        const char *name = rlx_policy_name(decision);
 
-        if (rlx_decision_refuses(decision)) {
-            names = apr_pstrcat(r->pool, names, names[1] ? "," : "",
-                                rlx_json_string(r->pool,
-                                                rlx_policy_name(decision)),
-                                NULL);
+        if (!rlx_decision_refuses(decision)) {
+            continue;
         }
+        name = name == detail ? detail_json : rlx_json_string(r->pool, name);
+        names = names ? apr_pstrcat(r->pool, names, ",", name, NULL) : name;
     }
-    return names;
+    return names ? names : "";
 }
 
 /** The same for people. */
@@ -73,41 +90,66 @@ static const char *readable_detail(request_rec *r,
     return rlx_clean_string(r->pool, detail_of(r, request));
 }
 
-/** RFC 9457. */
-static const char *body_json(request_rec *r, const rlx_request_t *request)
+/** A part of a body. */
+static struct iovec part(const char *text, apr_size_t len)
 {
-    return apr_pstrcat(r->pool, "{\"type\":\"" PROBLEM_TYPE "\","
-                       "\"title\":\"" PROBLEM_TITLE "\",\"status\":",
-                       rlx_digits(r->pool, (apr_uint64_t)r->status),
-                       ",\"detail\":",
-                       rlx_json_string(r->pool, detail_of(r, request)),
-                       ",\"violated-policies\":", violated(r, request),
-                       "]}\n", NULL);
+    struct iovec vec = { (void *)(apr_uintptr_t)text, len };
+
+    return vec;
 }
 
-static const char *body_html(request_rec *r, const rlx_request_t *request)
+/** One whose length the compiler knows. */
+#define PART(literal) part(literal, sizeof(literal) - 1)
+
+/** RFC 9457. */
+static body_t body_json(request_rec *r, const rlx_request_t *request)
+{
+    const char *detail = detail_of(r, request);
+    const char *detail_json = rlx_json_string(r->pool, detail);
+    const char *names = violated(r, request, detail, detail_json);
+    char digits[RLX_DIGITS_ROOM];
+    const char *status = rlx_digits_in(digits, (apr_uint64_t)r->status);
+    const struct iovec parts[] = {
+        PART("{\"type\":\"" PROBLEM_TYPE "\",\"title\":\"" PROBLEM_TITLE
+             "\",\"status\":"),
+        part(status, strlen(status)),
+        PART(",\"detail\":"),
+        part(detail_json, strlen(detail_json)),
+        PART(",\"violated-policies\":["),
+        part(names, strlen(names)),
+        PART("]}\n")
+    };
+    body_t body;
+
+    body.text = apr_pstrcatv(r->pool, parts, sizeof(parts) / sizeof(*parts),
+                             &body.len);
+    return body;
+}
+
+static body_t body_html(request_rec *r, const rlx_request_t *request)
 {
     const char *status = ap_escape_html(r->pool, status_text(r));
     const char *detail = ap_escape_html(r->pool, readable_detail(r, request));
 
-    return apr_psprintf(r->pool, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
-                        "<meta charset=\"utf-8\"><title>%s</title></head>\n"
-                        "<body><h1>%s</h1>\n<p>%s</p>\n<p>Please try again in "
-                        "%" APR_INT64_T_FMT " second%s.</p>\n</body></html>\n",
-                        status, status, detail, request->wait_sec,
-                        request->wait_sec == 1 ? "" : "s");
+    return body_of(apr_psprintf(
+        r->pool, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
+        "<meta charset=\"utf-8\"><title>%s</title></head>\n"
+        "<body><h1>%s</h1>\n<p>%s</p>\n<p>Please try again in "
+        "%" APR_INT64_T_FMT " second%s.</p>\n</body></html>\n",
+        status, status, detail, request->wait_sec,
+        request->wait_sec == 1 ? "" : "s"));
 }
 
-static const char *body_text(request_rec *r, const rlx_request_t *request)
+static body_t body_text(request_rec *r, const rlx_request_t *request)
 {
-    return apr_pstrcat(r->pool, status_text(r), ": ",
-                       readable_detail(r, request), "\n", NULL);
+    return body_of(apr_pstrcat(r->pool, status_text(r), ": ",
+                               readable_detail(r, request), "\n", NULL));
 }
 
 /** The forms, the module's favourite first. */
 static const struct {
     const char *content_type;
-    const char *(*body)(request_rec *r, const rlx_request_t *request);
+    body_t (*body)(request_rec *r, const rlx_request_t *request);
 } forms[] = {
     { "application/problem+json", body_json },
     { "application/json", body_json },
@@ -152,7 +194,7 @@ static apr_status_t refusal_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     const rlx_request_t *request = rlx_request_find(r);
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
     apr_bucket_brigade *ours;
-    const char *body;
+    body_t body;
     int form, by_accept;
 
     apr_brigade_cleanup(bb);
@@ -163,7 +205,7 @@ static apr_status_t refusal_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     form = form_for(r, rlx_manner_body(rlx_manner_of(r)), &by_accept);
     body = forms[form].body(r, request);
     ap_set_content_type(r, forms[form].content_type);
-    ap_set_content_length(r, (apr_off_t)strlen(body));
+    ap_set_content_length(r, (apr_off_t)body.len);
     if (by_accept) {
         apr_table_mergen(r->headers_out, "Vary", "Accept");
     }
@@ -171,7 +213,7 @@ static apr_status_t refusal_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     ours = apr_brigade_create(r->pool, alloc);
     if (!r->header_only) {
         APR_BRIGADE_INSERT_TAIL(ours, apr_bucket_immortal_create(
-                                          body, strlen(body), alloc));
+                                          body.text, body.len, alloc));
     }
     APR_BRIGADE_INSERT_TAIL(ours, apr_bucket_eos_create(alloc));
     return ap_pass_brigade(f->next, ours);
@@ -189,7 +231,8 @@ static void refusal_insert(request_rec *r)
     if (request && request->refused_in == r && r->status == request->status
         && request->result == RLX_RESULT_REFUSED
         && rlx_manner_body(rlx_manner_of(r)) != RLX_BODY_OFF
-        && !ap_response_code_string(r, ap_index_of_response(r->status))) {
+        && (request->has_no_page
+            || !ap_response_code_string(r, ap_index_of_response(r->status)))) {
         ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }
 }

@@ -120,6 +120,8 @@ typedef struct rlx_request_t {
     unsigned char has_failed;
     /** Not 0: has_failed, or `noted` is not NULL. */
     unsigned char is_unusual;
+    /** Not 0: httpd was told to make no page of its own for the refusal. */
+    unsigned char has_no_page;
     /** As what the request has been counted: 1 + rlx_fate_e; 0: not yet. */
     unsigned char counted;
     /** Status of the refusal. */

@@ -285,18 +285,18 @@ static const rlx_ready_t *find_ready(const rlx_server_t *sv,
            && ready->application == sv->application ? ready : NULL;
 }
 
-void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
-                 int method, rlx_plan_t *plan)
+const rlx_plan_t *rlx_resolve(request_rec *r, const rlx_server_t *sv,
+                              const rlx_dir_t *dir, int method,
+                              rlx_plan_t *room)
 {
     const rlx_chain_t *chain = dir ? dir->chain : NULL;
     const rlx_ready_t *ready = find_ready(sv, chain, method);
 
     if (ready) {
-        *plan = ready->plan;
+        return &ready->plan;
     }
-    else {
-        walk_all(r, sv, dir, chain, method, r->pool, plan);
-    }
+    walk_all(r, sv, dir, chain, method, r->pool, room);
+    return room;
 }
 
 static int has_methods(const apr_array_header_t *rules)

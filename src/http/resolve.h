@@ -64,10 +64,12 @@ void rlx_resolve_prepare(apr_pool_t *pconf, rlx_server_t *sv);
  * @param sv     its server
  * @param dir    its merged configuration; may be NULL
  * @param method rlx_method_of() the client's request
- * @param plan   filled in; n is 0 where nothing holds
+ * @param room   for the plan, unless it is one of the configuration
+ * @return the plan; n is 0 where nothing holds
  */
-void rlx_resolve(request_rec *r, const rlx_server_t *sv, const rlx_dir_t *dir,
-                 int method, rlx_plan_t *plan);
+const rlx_plan_t *rlx_resolve(request_rec *r, const rlx_server_t *sv,
+                              const rlx_dir_t *dir, int method,
+                              rlx_plan_t *room);
 
 /**
  * The same for no request at all: what would hold where these sections are

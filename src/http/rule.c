@@ -48,6 +48,19 @@ static rlx_id_t id_of(const rlx_limit_t *limit, const char *name)
                      (size_t)(out - bytes));
 }
 
+/** Canonical text begins with the count, and a space after it. */
+static void set_count_text(rlx_rule_t *rule, const rlx_limit_t *limit)
+{
+    apr_size_t len = 0;
+
+    while (limit->text[len] >= '0' && limit->text[len] <= '9'
+           && len < sizeof(rule->count_text) - 1) {
+        rule->count_text[len] = limit->text[len];
+        len++;
+    }
+    rule->count_text[len] = '\0';
+}
+
 /* A dynamic limit comes here within a request, and so may a .htaccess file: no
  * more hashes than needed. */
 void rlx_rule_set_limit(rlx_rule_t *rule, const rlx_limit_t *limit)
@@ -55,6 +68,7 @@ void rlx_rule_set_limit(rlx_rule_t *rule, const rlx_limit_t *limit)
     const rlx_options_t *options = rule->options;
     rlx_id_t plain = id_of(limit, options->name);
 
+    set_count_text(rule, limit);
     if (rule->of) {
         plain = rlx_id_mix(plain, rlx_id_of(rlx_secret(), RLX_ID_SCOPE,
                                             rule->of, strlen(rule->of)));

@@ -55,22 +55,25 @@ static inline void rlx_usual_fill(const rlx_usual_t *usual,
                                   rlx_counter_t *counters)
 {
     rlx_decision_t *decision = request->decisions;
+    /* Copies, as for all that a compiler knows the loop might write there. */
+    const rlx_key_t who = *key;
+    int n = usual->n;
 
-    for (int i = 0; i < usual->n; i++, decision++, counters++) {
+    for (int i = 0; i < n; i++, decision++, counters++) {
         const rlx_decision_t *known = &usual->limits[i].decision;
-        rlx_id_t id = rlx_id_mix(known->id, key->id);
+        rlx_id_t id = rlx_id_mix(known->id, who.id);
 
         memcpy(decision, known, offsetof(rlx_decision_t, verdict));
         decision->id = id;
-        decision->key = key->text;
-        decision->key_is_public = key->is_public;
+        decision->key = who.text;
+        decision->key_is_public = who.is_public;
         *counters = usual->limits[i].counter;
         counters->id = id;
-        counters->key = key->text;
-        counters->key_len = key->len;
-        counters->key_is_public = key->is_public;
+        counters->key = who.text;
+        counters->key_len = who.len;
+        counters->key_is_public = who.is_public;
     }
-    request->n = usual->n;
+    request->n = n;
 }
 
 #endif /* RLX_HTTP_USUAL_H */

@@ -266,7 +266,7 @@ static void resolve(rlx_asking_t *asking, request_rec *r, rlx_why_t *why)
     why->dir = rlx_dir_of(r->per_dir_config);
     why->method = asking->method;
     why->method_name = asking->view->method;
-    rlx_resolve(r, why->sv, why->dir, why->method, &why->plan);
+    why->plan = *rlx_resolve(r, why->sv, why->dir, why->method, &why->plan);
     if (!(why->plan.exempt & RLX_EXEMPT_META)) {
         rlx_resolve_meta(r, why->sv, why->method, &why->plan, &why->meta);
     }

@@ -266,6 +266,56 @@ static void test_edges(void)
     table_free(&table, MB);
 }
 
+/* What begins as the usual request does, and is not: n counters that are in the
+ * table, and have room. */
+static void test_nearly_usual(int n)
+{
+    static const rlx_usec_t far = INT64_MAX - HOUR / 2;
+    rlx_table_t table = table_make(MB);
+    rlx_limit_t limit = limit_of(RLX_FIXED_WINDOW, 3, HOUR);
+    rlx_counter_t c[2];
+    rlx_verdict_t v[2];
+    int i;
+
+    c[0] = counter_of(&limit, 1);
+    c[1] = counter_of(&limit, 2);
+    rlx_table_decide(&table, RLX_CHARGE_ATOMIC, c, n, NOW, v);
+    c[n - 1].only_test = 1;
+    for (i = 0; i < 2; ++i) {
+        rlx_table_decide(&table, RLX_CHARGE_ATOMIC, c + n - 1, 1, NOW + SEC,
+                         v);
+        ok(v[0].has_room && !v[0].charged && v[0].remaining == 2,
+           "%d: a test, and it takes nothing", n);
+    }
+    rlx_table_decide(&table, RLX_CHARGE_ATOMIC, c, n, NOW + SEC, v);
+    ok(v[n - 1].has_room && !v[n - 1].charged && v[n - 1].remaining == 2
+           && v[0].charged == (n == 2),
+       "%d: nor does it beside another", n);
+    c[n - 1].only_test = 0;
+    c[n - 1].cost = 3;
+    rlx_table_decide(&table, RLX_CHARGE_ATOMIC, c, n, NOW + 2 * SEC, v);
+    ok(!v[n - 1].has_room && !v[n - 1].charged && v[n - 1].remaining == 2
+           && v[n - 1].reset_at == NOW + HOUR
+           && v[n - 1].retry_at == NOW + HOUR && !v[0].charged,
+       "%d: no room for so much before the window ends", n);
+    c[n - 1].cost = 2;
+    rlx_table_decide(&table, RLX_CHARGE_ATOMIC, c, n, NOW + HOUR, v);
+    ok(v[n - 1].charged && v[n - 1].remaining == 1
+           && v[n - 1].reset_at == NOW + 2 * HOUR
+           && v[n - 1].retry_at == NOW + HOUR,
+       "%d: the next window", n);
+    rlx_table_decide(&table, RLX_CHARGE_ATOMIC, c, n, far, v);
+    ok(v[n - 1].charged && v[n - 1].remaining == 1
+           && v[n - 1].reset_at == RLX_NEVER && v[n - 1].retry_at == far,
+       "%d: at the end of all time", n);
+    rlx_table_decide(&table, RLX_CHARGE_ATOMIC, c, n, SEC, v);
+    ok(!v[n - 1].charged && v[n - 1].reset_at == SEC + HOUR
+           && v[n - 1].retry_at == SEC + HOUR,
+       "%d: and back to its beginning", n);
+    ok(is_valid(&table), "valid");
+    table_free(&table, MB);
+}
+
 static void test_look_and_forget(void)
 {
     rlx_table_t table = table_make(MB);
@@ -573,6 +623,8 @@ int main(void)
 {
     test_format();
     test_edges();
+    test_nearly_usual(1);
+    test_nearly_usual(2);
     test_look_and_forget();
     test_named();
     test_doubles();
