@@ -125,24 +125,24 @@ static int is_any_down(const rlx_page_t *page)
     return 0;
 }
 
-/** An rlx_page_rule_fn: is there a trial? */
-static void look_for_trial(void *baton, const rlx_tree_t *tree,
-                           const rlx_node_t *node,
-                           const rlx_limit_view_t *view)
+/** Not 0 if a limit only tries. */
+static int is_any_trial(const rlx_page_t *page)
 {
-    int *is_there = baton;
+    const apr_array_header_t *limits = page->snapshot->limits;
     rlx_trial_t trial;
 
-    if (!*is_there) {
-        *is_there = rlx_figures_trial(view->rule, &trial);
+    for (int i = 0; i < limits->nelts; i++) {
+        const rlx_listed_t *listed = &APR_ARRAY_IDX(limits, i, rlx_listed_t);
+
+        if (rlx_figures_trial(listed->view.rule, &trial)) {
+            return 1;
+        }
     }
+    return 0;
 }
 
 static void put_nav(rlx_page_t *page)
 {
-    int has_trials = 0;
-
-    rlx_page_each_rule(page, look_for_trial, &has_trials);
     rlx_page_put(page, "<nav aria-label=\"Parts of this page\"><ul>");
     if (page->snapshot->warnings->nelts) {
         rlx_page_print(page, "<li><a class=\"warn\" href=\"#warnings\">"
@@ -156,7 +156,7 @@ static void put_nav(rlx_page_t *page)
                  : "<li><a href=\"#storage\">Storage</a></li>");
     rlx_page_put(page, "<li><a href=\"#keys\">Keys</a></li>"
                  "<li><a href=\"#ask\">Ask</a></li>");
-    rlx_page_put(page, has_trials
+    rlx_page_put(page, is_any_trial(page)
                  ? "<li><a href=\"#trials\">Trials</a></li>" : "");
     rlx_page_put(page, "<li><a href=\"#limits\">Limits</a></li>"
                  "<li><a href=\"#configuration\">Configuration</a></li>");
