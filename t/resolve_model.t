@@ -341,7 +341,7 @@ my $conf = "LogLevel ratelimit_ext:debug\n"
     } @hosts;
 
 my $httpd = RateLimit::Httpd->start(
-    conf => $conf, children => 1,
+    conf => $conf,
     files => { map { my $tree = $_; map { ("t$tree$_/x.txt" => 'x',
                                            "t$tree$_/y.txt" => 'y') } @steps }
                0 .. $TREES - 1 });
