@@ -264,9 +264,12 @@ sub _processes {
         return "StartServers $n\nMinSpareServers $n\nMaxSpareServers $max\n"
              . "MaxRequestWorkers $max\n";
     }
+    # A child of the event MPM whose threads are all at work closes the kept
+    # connections that it has: there are more than any test has connections.
     $n ||= 2;
-    my ($all, $limit) = (10 * $n, 4 * $n);
-    return "StartServers $n\nServerLimit $limit\nThreadsPerChild 10\n"
+    my $threads = 25;
+    my ($all, $limit) = ($threads * $n, 4 * $n);
+    return "StartServers $n\nServerLimit $limit\nThreadsPerChild $threads\n"
          . "MinSpareThreads $all\nMaxSpareThreads $all\n"
          . "MaxRequestWorkers $all\n";
 }
