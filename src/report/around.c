@@ -54,26 +54,11 @@ static int begins(const ap_directive_t *d, const char *with)
     return !ap_cstr_casecmpn(d->directive, with, strlen(with));
 }
 
-/** Not 0 if a directive stands in a section other than <VirtualHost>. */
-static int is_in_section(const ap_directive_t *d)
-{
-    return d->parent && !rlx_conf_is(d->parent, "<VirtualHost");
-}
-
-/** The first argument of a section, without its ">". */
-static char *argument_of(apr_pool_t *p, const ap_directive_t *section)
-{
-    const char *args = section->args;
-
-    args = ap_getword(p, &args, '>');
-    return ap_getword_conf(p, &args);
-}
-
 /** Not 0 if a directive stands in a <Location> that stands in no section. */
 static int is_in_location(const ap_directive_t *d)
 {
     return d->parent && rlx_conf_is(d->parent, "<Location")
-           && !is_in_section(d->parent);
+           && !rlx_conf_section(d->parent);
 }
 
 /** Not 0 if a RewriteRule passes on what it is for. */
@@ -114,7 +99,7 @@ static void take(void *baton, const ap_directive_t *d, server_rec *s)
 {
     gathering_t *gathering = baton;
     int is_of_location = is_in_location(d) && rlx_conf_is(d, "ProxyPass");
-    facts_t *facts = is_in_section(d) && !is_of_location
+    facts_t *facts = rlx_conf_section(d) && !is_of_location
                      ? NULL : facts_of(gathering, s);
 
     if (!facts) {
@@ -245,7 +230,7 @@ static const char *literal_of(apr_pool_t *p, const char *pattern)
 static const char *proxied_path(apr_pool_t *p, const ap_directive_t *pass)
 {
     const char *args = pass->args;
-    const char *path = is_in_section(pass) ? argument_of(p, pass->parent)
+    const char *path = rlx_conf_section(pass) ? rlx_conf_word(p, pass->parent)
                                            : ap_getword_conf(p, &args);
 
     if (*args == '!') {
@@ -273,18 +258,6 @@ static const char *shadowed_by(apr_pool_t *p, const facts_t *facts,
     return ap_make_full_path(p, root, path + 1);
 }
 
-/** Not 0 if all of a directory lies below a path. */
-static int is_within(const char *directory, const char *path)
-{
-    apr_size_t len = strlen(path);
-
-    while (len && path[len - 1] == '/') {
-        len--;
-    }
-    return !strncmp(directory, path, len)
-           && (!directory[len] || directory[len] == '/');
-}
-
 /** "ProxyPass /app http://10.0.0.5/": a backend's password and its options,
  *  which may be secret, are not shown. */
 static const char *shown_pass(apr_pool_t *p, const ap_directive_t *pass)
@@ -292,7 +265,7 @@ static const char *shown_pass(apr_pool_t *p, const ap_directive_t *pass)
     const char *text = pass->directive;
     const char *args = pass->args;
 
-    for (int words = is_in_section(pass) ? 1 : 2; words && *args; words--) {
+    for (int words = rlx_conf_section(pass) ? 1 : 2; words && *args; words--) {
         text = apr_pstrcat(p, text, " ", rlx_shown_url(
             p, ap_getword_conf(p, &args)), NULL);
     }
@@ -313,12 +286,12 @@ static void check_proxied(apr_array_header_t *warnings,
         const rlx_section_t *section = APR_ARRAY_IDX(sections, i,
                                                      rlx_section_t *);
 
-        const char *directory = argument_of(p, section->directive);
+        const char *directory = rlx_conf_word(p, section->directive);
 
         if (section->rules->nelts
             && rlx_conf_is(section->directive, "<Directory")
-            && (is_within(directory, files)
-                || (is_all && is_within(files, directory)))) {
+            && (rlx_conf_is_within(directory, files)
+                || (is_all && rlx_conf_is_within(files, directory)))) {
             rlx_warnings_add(warnings, section->file, section->line,
                              apr_psprintf(
                 p, "the limits of <%s> do not hold for what %s (%s) "
@@ -364,7 +337,7 @@ static void check_exempt(apr_array_header_t *warnings, const facts_t *facts,
     const core_server_config *core = ap_get_core_module_config(
         facts->s->module_config);
     apr_pool_t *p = warnings->pool;
-    const char *path = argument_of(p, exempt->directive);
+    const char *path = rlx_conf_word(p, exempt->directive);
     const char *files = core->ap_document_root
                         ? ap_make_full_path(p, core->ap_document_root,
                                             path + (*path == '/')) : NULL;
@@ -375,7 +348,7 @@ static void check_exempt(apr_array_header_t *warnings, const facts_t *facts,
 
         if (section->rules->nelts
             && rlx_conf_is(section->directive, "<Directory")
-            && is_within(files, argument_of(p, section->directive))) {
+            && rlx_conf_is_within(files, rlx_conf_word(p, section->directive))) {
             rlx_warnings_add(warnings, exempt->file, exempt->line, apr_psprintf(
                 p, "RateLimitExempt in <%s> does not lift what <%s> around its "
                 "files sets (%s)", exempt->name, section->name,
@@ -403,7 +376,7 @@ static void check_exemptions(apr_array_header_t *warnings,
                                                      rlx_section_t *);
 
         if (!rlx_conf_is(section->directive, "<Location")
-            || is_in_section(section->directive) || section->rules->nelts
+            || rlx_conf_section(section->directive) || section->rules->nelts
             || (section->exempt & wide) != wide
             || section->exempt & RLX_EXEMPT_ANCESTORS) {
             continue;

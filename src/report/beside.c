@@ -12,12 +12,6 @@
 #include "report/view.h"
 #include "report/where.h"
 
-static void warn_rule(apr_array_header_t *warnings, const rlx_rule_t *rule,
-                      const char *text, const char *mend)
-{
-    rlx_warnings_add(warnings, rule->file, rule->line, text, mend);
-}
-
 static const char *where_of(apr_pool_t *p, const rlx_rule_t *rule)
 {
     return rlx_where(p, rule->file, rule->line);
@@ -79,7 +73,7 @@ static void check_covered(apr_array_header_t *warnings, const rlx_rule_t *rule,
                           const rlx_rule_t *by)
 {
     if (is_for_all(rule) && is_for_all(by) && is_covered(rule, by)) {
-        warn_rule(warnings, rule, apr_psprintf(
+        rlx_warnings_rule(warnings, rule, apr_psprintf(
             warnings->pool, "\"%s\" never refuses a request: \"%s\" (%s) "
             "beside it has no room long before", rule->limit[0].text,
             by->limit[0].text, where_of(warnings->pool, by)),
@@ -103,7 +97,7 @@ static void check_twice(apr_array_header_t *warnings, const rlx_server_t *sv,
     rlx_view_rule(p, sv, dir, section, first, &other);
     if (!strcmp(one.strategy, other.strategy)
         && !strcmp(rlx_view_options(p, &one), rlx_view_options(p, &other))) {
-        warn_rule(warnings, rule, apr_psprintf(
+        rlx_warnings_rule(warnings, rule, apr_psprintf(
             p, "\"%s\" stands here for the second time (first: %s): the two "
             "are one", one.limit, where_of(p, first)),
             "take one away, or give them different key=, scope= or methods=");
@@ -155,7 +149,7 @@ void rlx_warnings_names(apr_array_header_t *warnings,
                                                     rlx_effect_t).holding.rule;
 
             if (is_called_alike(rule, other)) {
-                warn_rule(warnings, rule, apr_psprintf(
+                rlx_warnings_rule(warnings, rule, apr_psprintf(
                     warnings->pool, "\"%s\" and \"%s\" (%s) hold for the same "
                     "requests and are both called \"%s\"",
                     rule->limit[0].text, other->limit[0].text,

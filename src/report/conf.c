@@ -47,6 +47,38 @@ int rlx_conf_is(const ap_directive_t *d, const char *directive)
     return !ap_cstr_casecmp(d->directive, directive);
 }
 
+int rlx_conf_begins(const ap_directive_t *d, const char *with)
+{
+    return !ap_cstr_casecmpn(d->directive, with, strlen(with));
+}
+
+char *rlx_conf_word(apr_pool_t *p, const ap_directive_t *d)
+{
+    const char *args = d->args;
+
+    if (d->directive[0] == '<') {
+        args = ap_getword(p, &args, '>');
+    }
+    return ap_getword_conf(p, &args);
+}
+
+const ap_directive_t *rlx_conf_section(const ap_directive_t *d)
+{
+    return d->parent && !rlx_conf_is(d->parent, "<VirtualHost") ? d->parent
+                                                                : NULL;
+}
+
+int rlx_conf_is_within(const char *directory, const char *path)
+{
+    apr_size_t len = strlen(path);
+
+    while (len && path[len - 1] == '/') {
+        len--;
+    }
+    return !strncmp(directory, path, len)
+           && (!directory[len] || directory[len] == '/');
+}
+
 /** The server that a <VirtualHost> made. */
 static server_rec *server_of(server_rec *main_server, const ap_directive_t *d)
 {

@@ -22,6 +22,19 @@ void rlx_conf_walk(server_rec *main_server, rlx_conf_fn visit, void *baton);
 /** Not 0 if a line is such a directive. */
 int rlx_conf_is(const ap_directive_t *d, const char *directive);
 
+/** Not 0 if the directive of a line begins like that. */
+int rlx_conf_begins(const ap_directive_t *d, const char *with);
+
+/** The first word of a line; of a section's, its argument without the ">".
+ *  @return from p */
+char *rlx_conf_word(apr_pool_t *p, const ap_directive_t *d);
+
+/** The section that a line stands in; NULL: none but a <VirtualHost>. */
+const ap_directive_t *rlx_conf_section(const ap_directive_t *d);
+
+/** Not 0 if all of a directory, or what is below a path, is within another. */
+int rlx_conf_is_within(const char *directory, const char *path);
+
 /** A setting: any directive of the module that is no limit and no exemption,
  *  those being in the tree of sections. */
 typedef struct rlx_setting_t {

@@ -109,16 +109,13 @@ static void put_header(rlx_page_t *page)
     rlx_page_put(page, "</header>\n");
 }
 
-/** Not 0 if a storage that servers count in does not answer. */
 static int is_any_down(const rlx_page_t *page)
 {
     const apr_array_header_t *storages = page->snapshot->storages;
 
     for (int i = 0; i < storages->nelts; i++) {
-        const rlx_storage_view_t *view = &APR_ARRAY_IDX(storages, i,
-                                                        rlx_storage_view_t);
-
-        if (view->was_asked && !view->is_up && view->servers->nelts) {
+        if (rlx_page_is_down(&APR_ARRAY_IDX(storages, i,
+                                            rlx_storage_view_t))) {
             return 1;
         }
     }

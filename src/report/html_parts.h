@@ -118,6 +118,9 @@ void rlx_page_refusing(rlx_page_t *page);
 void rlx_page_trials(rlx_page_t *page);
 void rlx_page_refused_keys(rlx_page_t *page);
 void rlx_page_storages(rlx_page_t *page);
+
+/** Not 0 if a storage that servers count in does not answer. */
+int rlx_page_is_down(const rlx_storage_view_t *view);
 /** Sections, by server, and what holds in each. */
 void rlx_page_tree(rlx_page_t *page);
 /** The .htaccess files of a server that were seen so far.

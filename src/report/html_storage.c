@@ -35,6 +35,11 @@ static void put_servers(rlx_page_t *page, const rlx_storage_view_t *view)
     rlx_page_put(page, "</p>\n");
 }
 
+int rlx_page_is_down(const rlx_storage_view_t *view)
+{
+    return view->was_asked && !view->is_up && view->servers->nelts;
+}
+
 /** What requests of a server get while its storage does not answer. */
 static const char *instead(const rlx_server_t *sv)
 {
@@ -184,7 +189,7 @@ static void put_storage(rlx_page_t *page, const rlx_storage_view_t *view)
     rlx_page_text(page, view->uri);
     rlx_page_put(page, "</code></p>\n");
     put_servers(page, view);
-    if (view->was_asked && !view->is_up && view->servers->nelts) {
+    if (rlx_page_is_down(view)) {
         put_meanwhile(page, view);
     }
     put_figures(page, view);

@@ -12,23 +12,11 @@
 #include "apr_lib.h"
 #include "apr_strings.h"
 
-#include "http/dynamic.h"
+#include "http/declared.h"
+#include "http/rule.h"
 #include "report/conf.h"
 #include "report/view.h"
 #include "report/where.h"
-
-static void warn_section(apr_array_header_t *warnings,
-                         const rlx_section_t *section, const char *text,
-                         const char *mend)
-{
-    rlx_warnings_add(warnings, section->file, section->line, text, mend);
-}
-
-static void warn_rule(apr_array_header_t *warnings, const rlx_rule_t *rule,
-                      const char *text, const char *mend)
-{
-    rlx_warnings_add(warnings, rule->file, rule->line, text, mend);
-}
 
 /*
  * Sections that no request meets
@@ -71,7 +59,7 @@ static void check_location(apr_array_header_t *warnings,
         mend = "write the characters themselves";
     }
     if (what) {
-        warn_section(warnings, node->section, apr_psprintf(
+        rlx_warnings_section(warnings, node->section, apr_psprintf(
             warnings->pool, "<Location \"%s\"> meets no request: %s", path,
             what), mend);
     }
@@ -82,7 +70,7 @@ static void check_files(apr_array_header_t *warnings, const rlx_node_t *node)
 {
     if (!strcmp(node->type, "Files") && node->path[0] != '~'
         && strchr(node->path, '/')) {
-        warn_section(warnings, node->section, apr_psprintf(
+        rlx_warnings_section(warnings, node->section, apr_psprintf(
             warnings->pool, "<Files \"%s\"> meets no request: it is compared "
             "with a file's name without its directory", node->path),
             "<Directory> of the directory, with <Files> in it");
@@ -102,7 +90,7 @@ static void check_section_off(apr_array_header_t *warnings,
                               const rlx_node_t *node)
 {
     if (node->section->rules->nelts && is_off(node->dir)) {
-        warn_section(warnings, node->section, apr_psprintf(
+        rlx_warnings_section(warnings, node->section, apr_psprintf(
             warnings->pool, "the limits of <%s> are never looked at: "
             "RateLimitEngine is Off there", node->section->name),
             "RateLimitEngine On, or DryRun to see what they would do");
@@ -127,25 +115,15 @@ static void look_for_switch(void *baton, const ap_directive_t *d,
     }
 }
 
-/** Not 0 if a list holds a limit of a server itself. */
-static int has_own(const apr_array_header_t *rules, const rlx_server_t *sv)
+/** Not 0 if a server itself has a limit that is no meta limit and none of its
+ *  fallback; an rlx_declared_fn. */
+static int is_own(void *baton, rlx_rule_t *rule, const rlx_section_t *section)
 {
-    return rules && rules->nelts
-           && APR_ARRAY_IDX(rules, 0, rlx_rule_t *)->owner == sv;
-}
+    const rlx_server_t *sv = baton;
 
-/** Not 0 if a limit stands in a server, be it in a section. */
-static int has_limits(const rlx_server_t *sv)
-{
-    if (has_own(sv->defaults, sv) || has_own(sv->application, sv)) {
-        return 1;
-    }
-    for (int i = 0; sv->sections && i < sv->sections->nelts; i++) {
-        if (APR_ARRAY_IDX(sv->sections, i, rlx_section_t *)->rules->nelts) {
-            return 1;
-        }
-    }
-    return 0;
+    return section != NULL
+           || (rule->owner == sv && (rule->kind == RLX_RULE_DEFAULT
+                                     || rule->kind == RLX_RULE_APPLICATION));
 }
 
 /** Not 0 if another server that has its limits is not switched off. */
@@ -170,7 +148,7 @@ static int check_server_off(apr_array_header_t *warnings,
         return 0;
     }
     rlx_conf_walk(main_server, look_for_switch, &found);
-    if (found.directive && has_limits(tree->sv)
+    if (found.directive && rlx_declared_each(tree->sv, is_own, (void *)tree->sv)
         && !is_on_elsewhere(tree->sv, main_server)) {
         rlx_warnings_add(warnings, found.directive->filename,
                          found.directive->line_num, apr_psprintf(
@@ -393,11 +371,10 @@ static void warn_dead_rules(rlx_never_t *never, const rlx_server_t *sv,
         const rlx_rule_t *rule = APR_ARRAY_IDX(rules, i, rlx_rule_t *);
 
         if (rule->owner == sv && !has(never->alive, rule)) {
-            warn_rule(never->warnings, rule, apr_psprintf(
+            rlx_warnings_rule(never->warnings, rule, apr_psprintf(
                 never->warnings->pool, "\"%s\" of %s never holds: <Location "
                 "\"/\"> (%s), which every URL meets, has limits of its own or "
-                "is exempt", rule->dynamic ? rlx_dynamic_text(rule->dynamic)
-                                           : rule->limit[0].text, kind, top),
+                "is exempt", rlx_rule_text(rule), kind, top),
                 "if both are meant, override_defaults=off on the limits of "
                 "<Location \"/\">");
         }
@@ -416,7 +393,7 @@ static void warn_dead_sections(rlx_never_t *never, const rlx_server_t *sv)
         if (section->rules->nelts && !has(never->alive, section)
             && (!strncmp(section->name, "Directory", 9)
                 || !strncmp(section->name, "Files", 5))) {
-            warn_section(never->warnings, section, apr_psprintf(
+            rlx_warnings_section(never->warnings, section, apr_psprintf(
                 never->warnings->pool, "the limits of <%s> never hold: httpd "
                 "merges <Location \"/\"> (%s) later, and that cuts them off "
                 "for every URL", section->name, top),

@@ -15,6 +15,7 @@
 #include "http_protocol.h"
 
 #include "http/dynamic.h"
+#include "http/rule.h"
 #include "http/dynamic_known.h"
 
 /** The most counters of one storage: at hand in memory, and far away. */
@@ -39,10 +40,8 @@ void rlx_search_note(rlx_search_t *search, const char *sentence)
 static void note_rule(rlx_search_t *search, const rlx_rule_t *rule,
                       const char *what)
 {
-    const char *limit = rule->dynamic ? rlx_dynamic_text(rule->dynamic)
-                                      : rule->limit[0].text;
-
-    rlx_search_note(search, apr_psprintf(search->p, "%s (%s): %s", limit,
+    rlx_search_note(search, apr_psprintf(search->p, "%s (%s): %s",
+                                         rlx_rule_text(rule),
                                          rlx_where(search->p, rule->file,
                                                    rule->line), what));
 }

@@ -30,12 +30,17 @@ void rlx_warnings_add(apr_array_header_t *warnings, const char *file, int line,
     warning->mend = mend;
 }
 
-/** A warning about a section. */
-static void warn_of(apr_array_header_t *warnings,
-                    const rlx_section_t *section, const char *text,
-                    const char *mend)
+void rlx_warnings_section(apr_array_header_t *warnings,
+                          const rlx_section_t *section, const char *text,
+                          const char *mend)
 {
     rlx_warnings_add(warnings, section->file, section->line, text, mend);
+}
+
+void rlx_warnings_rule(apr_array_header_t *warnings, const rlx_rule_t *rule,
+                       const char *text, const char *mend)
+{
+    rlx_warnings_add(warnings, rule->file, rule->line, text, mend);
 }
 
 /*
@@ -102,7 +107,7 @@ static int check_order(apr_array_header_t *warnings, const rlx_tree_t *tree,
 
         if (later && is_plain(later, "Location")
             && is_longer(node->path, later->path)) {
-            warn_of(warnings, node->section, apr_psprintf(
+            rlx_warnings_section(warnings, node->section, apr_psprintf(
                 p, "<Location \"%s\"> stands before <Location \"%s\"> (%s), "
                 "and httpd merges them in that order: for %s the later and "
                 "shorter one has the last word", node->path, later->path,
@@ -150,7 +155,7 @@ static void check_exempt(apr_array_header_t *warnings, const rlx_node_t *node)
             node->effective, i, rlx_effect_t).holding;
 
         if (holding->declared_in) {
-            warn_of(warnings, node->section, apr_psprintf(
+            rlx_warnings_section(warnings, node->section, apr_psprintf(
                 warnings->pool, "RateLimitExempt in <%s \"%s\"> does not lift "
                 "what <%s> around it sets (%s, %s)", node->type, node->path,
                 holding->declared_in->name, holding->rule->limit[0].text,
@@ -166,12 +171,6 @@ static void check_exempt(apr_array_header_t *warnings, const rlx_node_t *node)
 /*
  * Limits
  */
-
-static void warn_rule(apr_array_header_t *warnings, const rlx_rule_t *rule,
-                      const char *text, const char *mend)
-{
-    rlx_warnings_add(warnings, rule->file, rule->line, text, mend);
-}
 
 static int asks_for_user(const char *text)
 {
@@ -207,7 +206,7 @@ static void check_early(apr_array_header_t *warnings, const rlx_rule_t *rule,
                        ? user_in(rule, dir) : NULL;
 
     if (user) {
-        warn_rule(warnings, rule, apr_psprintf(
+        rlx_warnings_rule(warnings, rule, apr_psprintf(
             warnings->pool, "%s of a limit with phase=early asks for "
             "REMOTE_USER, which is empty before authentication", user),
             "leave phase=early out, or count by something that is known "
@@ -237,7 +236,7 @@ static void check_late(apr_array_header_t *warnings, const rlx_rule_t *rule,
     if (!(options->lane & RLX_LANE_EARLY) && options->deduct_when
         && ap_strstr_c(options->deduct_when->text, "401")
         && asks_for_password(node)) {
-        warn_rule(warnings, rule,
+        rlx_warnings_rule(warnings, rule,
                   "deduct_when= asks for 401, which AuthType here answers with "
                   "before this limit is looked at",
                   "add phase=early");
@@ -270,14 +269,14 @@ static void check_room(apr_array_header_t *warnings, const rlx_rule_t *rule,
         return;
     }
     if (!rule->limit[0].count && !is_picky(rule, node)) {
-        warn_rule(warnings, rule, apr_psprintf(
+        rlx_warnings_rule(warnings, rule, apr_psprintf(
             warnings->pool, "\"%s\" refuses every request",
             rule->limit[0].text),
             "if nobody is to get in, \"Require all denied\" says so; to turn "
             "limits off, RateLimitEngine Off or RateLimitExempt");
     }
     else if (most && !options->cost_value && options->cost > most) {
-        warn_rule(warnings, rule, apr_psprintf(
+        rlx_warnings_rule(warnings, rule, apr_psprintf(
             warnings->pool, "cost=%u is more than \"%s\" lets through at once "
             "(%u): every request is refused", options->cost,
             rule->limit[0].text, most),
@@ -367,6 +366,7 @@ apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
     apr_pool_destroy(ptemp);
     rlx_never_end(never);
     rlx_warnings_gaps(warnings, main_server);
+    rlx_warnings_access(warnings, main_server);
     rlx_warnings_around(warnings, main_server);
     return warnings;
 }

@@ -31,10 +31,19 @@ typedef struct rlx_warning_t {
 apr_array_header_t *rlx_warnings_make(apr_pool_t *p, server_rec *main_server,
                                       const apr_array_header_t *trees);
 
-/** The same into a list, for rlx_warnings.c and its neighbours.
- *  @param d where it is */
+/** The same into a list, for warnings.c and its neighbours: each text for a
+ *  place once. */
 void rlx_warnings_add(apr_array_header_t *warnings, const char *file, int line,
                       const char *text, const char *mend);
+
+/** The same where a section begins. */
+void rlx_warnings_section(apr_array_header_t *warnings,
+                          const rlx_section_t *section, const char *text,
+                          const char *mend);
+
+/** The same where a limit is declared. */
+void rlx_warnings_rule(apr_array_header_t *warnings, const rlx_rule_t *rule,
+                       const char *text, const char *mend);
 
 /** What never holds or never refuses, looked for server by server: never.c. */
 typedef struct rlx_never_t rlx_never_t;
@@ -67,8 +76,12 @@ void rlx_warnings_beside(apr_array_header_t *warnings, const rlx_server_t *sv,
 void rlx_warnings_names(apr_array_header_t *warnings,
                         const apr_array_header_t *effective);
 
-/** What lets clients past limits, or at the handler; see gaps.c. */
+/** What lets clients past limits; see gaps.c. */
 void rlx_warnings_gaps(apr_array_header_t *warnings, server_rec *main_server);
+
+/** What lets everybody at the handler limiter-status; see access.c. */
+void rlx_warnings_access(apr_array_header_t *warnings,
+                         server_rec *main_server);
 
 /** Those that come of other modules' directives; see around.c. */
 void rlx_warnings_around(apr_array_header_t *warnings,
