@@ -47,14 +47,6 @@ sub codes {
 }
 my $held = '200 200 200 200 200 429';
 
-# The counter of an address on a server, which may be a replica.
-sub has {
-    my ($node, $address) = @_;
-    $node->call('READONLY');
-    my ($key) = @{ $node->call('KEYS', "*{$address}*") };
-    return defined $key ? $node->call('GET', $key) // '' : '';
-}
-
 # Who is at his limit, and counted on a master and its replica: after a failure
 # of the cluster httpd tries each one again after 1, 2, 4 seconds.
 sub full_on {
@@ -64,7 +56,7 @@ sub full_on {
         my $codes = codes($address, 6);
         sleep 0.1;
         return $address
-            if $codes eq $held && !grep { has($_, $address) !~ / 5$/ } $master, $replica;
+            if $codes eq $held && !grep { $_->counter_of($address) !~ / 5$/ } $master, $replica;
     }
     die 'a server is not used: ', $h->error_log;
 }
@@ -94,9 +86,9 @@ sub takes_over {
             if time() > $since + 30;
         codes($address = address_of($old), 1);
         sleep 0.02;
-    } until @{ $new->call('KEYS', "*{$address}*") };
+    } until $new->counter_of($address) ne '';
     my $back = time() - $since - $elected;
-    like(has($new, $full), qr/ 5$/, "$what: the new master has his count");
+    like($new->counter_of($full), qr/ 5$/, "$what: the new master has his count");
     # Each child asks by itself who has the slots.
     sleep 0.02 while codes($full, 1) ne '429' && time() < $since + 30;
     is(codes($full, 5), '429 429 429 429 429',

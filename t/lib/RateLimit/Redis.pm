@@ -153,6 +153,16 @@ sub call {
 # All keys that there are, sorted.
 sub keys_there { return sort @{ $_[0]->call('KEYS', '*') } }
 
+# A fixed window that counts an address here, as it is kept: "<start> <units>",
+# or '' if none does. Of a replica as well.
+sub counter_of {
+    my ($self, $address) = @_;
+    # An error where there is no cluster; then there is no need either.
+    eval { $self->call('READONLY') };
+    my ($key) = @{ $self->call('KEYS', "*{$address}*") };
+    return defined $key ? $self->call('GET', $key) // '' : '';
+}
+
 # How often each command was called since the last reset: { evalsha => 3 }.
 # Commands inside of scripts are counted as well.
 sub stats {
