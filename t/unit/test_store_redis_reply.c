@@ -12,6 +12,8 @@
 #include "store_fixture.h"
 
 #define BUDGET_MS 150
+/* Of those that are answered at once: a busy machine may be late. */
+#define PATIENCE_MS 1000
 
 /* What it says to a call, and what the reason is. */
 typedef struct says_t {
@@ -164,6 +166,12 @@ static double seconds(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/* Not 0 if there is never a whole answer. */
+static int keeps_waiting(const says_t *what)
+{
+    return strstr(what->reason, "in time") != NULL;
+}
+
 /* Two calls: the first is answered wrong. */
 static void test_one(rlx_storage_t *redis, const says_t *what, apr_pool_t *p)
 {
@@ -187,7 +195,7 @@ static void test_one(rlx_storage_t *redis, const says_t *what, apr_pool_t *p)
     ok(seconds() - start < BUDGET_MS / 1000.0 + 1, "  within its time (%.0f ms)",
        1000 * (seconds() - start));
     *now_says = SAYS;
-    if (seconds() - start > BUDGET_MS / 1000.0) {
+    if (keeps_waiting(what)) {
         start = seconds();
         status = rlx_redis_provider.decide(redis, RLX_CHARGE_ATOMIC, c, 2,
                                            FIXTURE_BEGIN, v, p);
@@ -218,11 +226,13 @@ int main(void)
     memset(flood, 'x', sizeof(flood) - 1);
     pid = start_impostor(dir, uri);
     options = apr_table_make(p, 1);
-    apr_table_set(options, "timeout", APR_STRINGIFY(BUDGET_MS));
     for (i = 0; i < SAYS && pid > 0; ++i) {
         /* A storage for each: it has no connection when it begins. */
         *now_says = i;
         apr_pool_create(&child, p);
+        apr_table_set(options, "timeout", keeps_waiting(&says[i])
+                      ? APR_STRINGIFY(BUDGET_MS)
+                      : APR_STRINGIFY(PATIENCE_MS));
         redis = fixture_storage(&rlx_redis_provider, uri, options, child);
         test_one(redis, &says[i], child);
         apr_pool_destroy(child);
